@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/digest.hh"
+#include "base/io.hh"
+
+namespace seawall::archive {
+
+/// seawall.json: what WAL-G's documents do not say. Written before the sentinel, ignored by WAL-G
+/// (docs/formats/manifest.md). One JSON document, streamed in both directions, one line per object or member:
+///
+///     {"version":1,"tool":"seawall 0.1.0","digest":"xxh3-128","system_identifier":…,"segment_bytes":…,
+///      "objects":[
+///       {"name":"tar_partitions/part_001.tar.lz4","bytes":…,"digest":"…","raw_bytes":…,
+///        "blocks":{"raw":4194304,"offsets":[0,…]},
+///        "members":[["/base/1/1259",OFFSET,BYTES,"digest"],…]},…]}
+struct ManifestMember {
+  std::string_view name;
+  std::uint64_t offset = 0;  ///< of its tar header in the raw part
+  std::uint64_t bytes = 0;   ///< of its body
+  Digest digest;             ///< of its body
+};
+
+struct ManifestObject {
+  std::string name;  ///< relative to basebackups_005/NAME/
+  std::uint64_t bytes = 0;
+  Digest digest;                ///< of the stored bytes
+  std::uint64_t raw_bytes = 0;  ///< decoded
+  std::uint64_t raw_stride = 0;                ///< 0: no block index
+  std::vector<std::uint64_t> block_offsets;  ///< stored offset of the block that begins at raw k × raw_stride
+};
+
+struct ManifestHeader {
+  int version = 1;
+  std::string tool;
+  std::uint64_t system_identifier = 0;
+  std::uint64_t segment_bytes = 0;
+};
+
+class ManifestWriter {
+ public:
+  ManifestWriter(Sink& out, const ManifestHeader& header);
+  void object(const ManifestObject& object);  ///< its members follow
+  void member(const ManifestMember& member);
+  void finish();
+
+ private:
+  void end_object();
+  void put(std::string_view text);
+  Sink& out_;
+  std::string buffer_;
+  bool in_object_ = false;
+  bool first_object_ = true;
+  bool first_member_ = true;
+};
+
+/// The objects without their members (which are skipped), and the header.
+struct Manifest {
+  ManifestHeader header;
+  std::vector<ManifestObject> objects;
+};
+/// Errc::corrupt naming `origin`; Errc::unsupported for a later version.
+Manifest read_manifest(Source& from, std::string_view origin);
+
+}  // namespace seawall::archive

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "base/clock.hh"
+
+namespace seawall {
+
+enum class LogLevel { debug, info, warning, error };
+
+/// Where log lines go. Thread-safe. Never given a secret, and never stdout: data goes there.
+class Log {
+ public:
+  virtual ~Log() = default;
+  virtual bool enabled(LogLevel level) const noexcept = 0;
+  virtual void line(LogLevel level, std::string_view message) = 0;
+
+  template <class... A>
+  void debug(fmt::format_string<A...> format, A&&... args) { write(LogLevel::debug, format, std::forward<A>(args)...); }
+  template <class... A>
+  void info(fmt::format_string<A...> format, A&&... args) { write(LogLevel::info, format, std::forward<A>(args)...); }
+  template <class... A>
+  void warning(fmt::format_string<A...> format, A&&... args) {
+    write(LogLevel::warning, format, std::forward<A>(args)...);
+  }
+  template <class... A>
+  void error(fmt::format_string<A...> format, A&&... args) { write(LogLevel::error, format, std::forward<A>(args)...); }
+
+ private:
+  template <class... A>
+  void write(LogLevel level, fmt::format_string<A...> format, A&&... args) {
+    if (enabled(level)) line(level, fmt::format(format, std::forward<A>(args)...));
+  }
+};
+
+enum class LogFormat { text, json };
+
+/// Lines on a file descriptor that it does not own: WAL-G's "INFO: 2024/12/23 17:28:41.574101 text", or one JSON
+/// object {"time","level","message"} each. A line is one write(2), so lines of several processes do not mix.
+class FdLog final : public Log {
+ public:
+  FdLog(int fd, LogLevel least, LogFormat format, Clock& clock) : fd_(fd), least_(least), format_(format), clock_(clock) {}
+  bool enabled(LogLevel level) const noexcept override { return level >= least_; }
+  void line(LogLevel level, std::string_view message) override;
+
+ private:
+  int fd_;
+  LogLevel least_;
+  LogFormat format_;
+  Clock& clock_;
+};
+
+/// Keeps lines as "INFO: text" for tests.
+class MemoryLog final : public Log {
+ public:
+  bool enabled(LogLevel) const noexcept override { return true; }
+  void line(LogLevel level, std::string_view message) override;
+  std::string text() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::string text_;
+};
+
+}  // namespace seawall

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "base/io.hh"
+#include "base/work.hh"
+
+namespace seawall::codec {
+
+/// A Sink that alters or observes what passes on its way to the next one, which must outlive it. One thread.
+///
+/// A producer that can place bytes itself (a file read) avoids a copy: it fills `space()` and says `filled(n)`.
+class Filter : public Sink {
+ public:
+  /// Room in this stage's own input buffer, at least one byte, valid until the next call of any method.
+  virtual MutableBytes space() = 0;
+  /// The first `n` bytes of the last `space()` are data now.
+  virtual void filled(std::size_t n) = 0;
+  /// Ends the object: writes the trailer (encoders) or refuses an input that ended early with Errc::corrupt
+  /// (decoders). Called once; without it a decoder of what was written must fail, not end short.
+  virtual void finish() = 0;
+
+  /// Copies through space() and filled() unless a stage knows better.
+  void write(Bytes data) override;
+};
+
+/// What a stage may know of the object that it is made for.
+struct ObjectContext {
+  std::string_view key;                    ///< for error messages
+  std::optional<std::uint64_t> size_hint;  ///< bytes that will come in, when known
+  CpuPool* pool = nullptr;                 ///< may be used to work on several blocks at once; null: stay on this thread
+};
+
+/// One compression method. Names and suffixes are part of stored names, so for ever.
+struct Codec {
+  std::string_view name;    ///< as in WALG_COMPRESSION_METHOD
+  std::string_view suffix;  ///< without a dot: "lz4"; empty for none
+  std::unique_ptr<Filter> (*encode)(const ObjectContext&, int level, Sink& next);
+  std::unique_ptr<Filter> (*decode)(const ObjectContext&, Sink& next);
+};
+
+/// Every codec of this build, in the order in which a WAL object is looked for.
+std::span<const Codec> all_codecs() noexcept;
+/// Null: unknown to this build.
+const Codec* find_codec(std::string_view name) noexcept;
+const Codec* find_codec_by_suffix(std::string_view suffix) noexcept;
+
+}  // namespace seawall::codec
