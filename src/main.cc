@@ -1,1 +1,310 @@
-int main() {}
+// Builds clock, log, settings, store and the list of commands, and runs one of them. The only file that knows every
+// driver, and the only one that ends the process.
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+
+#include "base/text.hh"
+#include "cli/exit_status.hh"
+#include "cli/program.hh"
+#include "commands/app.hh"
+#include "config/known_keys.hh"
+#include "ops/fetch_wal.hh"
+#include "ops/push_wal.hh"
+#include "ops/restore_backup.hh"
+#include "ops/take_backup.hh"
+#include "storage/file/file_store.hh"
+#include "storage/settings.hh"
+#include "storage/wrap/retry.hh"
+#include "storage/wrap/throttle.hh"
+
+extern char** environ;  // NOLINT: POSIX
+
+namespace seawall {
+namespace {
+
+/// What the process itself is told, beside the settings of operations.
+struct ProcessSettings : config::Group {
+  config::Setting<std::string> log_level{
+      *this, {.name = "WALG_LOG_LEVEL", .initial = "NORMAL", .doc = "NORMAL, DEVEL (adds debug lines) or ERROR."}};
+  config::Setting<std::string> log_destination{
+      *this, {.name = "WALG_LOG_DESTINATION", .initial = "stderr", .doc = "File that log lines are appended to."}};
+  config::Setting<std::string> log_format{
+      *this, {.name = "SEAWALL_LOG_FORMAT", .initial = "text", .doc = "text, or json: one object a line."}};
+};
+
+/// Every setting that this build acts on: for hidden flags, help, unknown keys and docs/settings.md.
+struct AllSettings {
+  ProcessSettings process;
+  storage::StorageSettings storage;
+  ops::PostgresSettings postgres;
+  ops::PushWalSettings push_wal;
+  ops::FetchWalSettings fetch_wal;
+  ops::TakeBackupSettings take_backup;
+  ops::RestoreSettings restore;
+
+  std::vector<config::Group*> groups() {
+    return {&process, &storage, &postgres, &push_wal, &fetch_wal, &take_backup, &restore};
+  }
+  std::vector<const config::SettingBase*> list() {
+    std::vector<const config::SettingBase*> all;
+    for (config::Group* group : groups()) all.insert(all.end(), group->settings().begin(), group->settings().end());
+    return all;
+  }
+};
+
+/// Turns SIGINT, SIGTERM, SIGHUP and SIGQUIT into a stop request; a second one ends the process at once. Blocks them
+/// in every thread, so it is made before any.
+class SignalWatch {
+ public:
+  SignalWatch() {
+    sigemptyset(&set_);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) sigaddset(&set_, signal);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+    thread_ = std::thread([this] { wait(); });
+    thread_.detach();
+  }
+  std::stop_token token() const { return stop_.get_token(); }
+  /// The signal that asked for the stop; 0: none did.
+  int received() const { return received_; }
+  /// Ends the process as that signal would have: the caller sees what killed it (R1, R15).
+  [[noreturn]] static void die_of(int signal) {
+    std::signal(signal, SIG_DFL);
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, signal);
+    pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
+    ::raise(signal);
+    ::_exit(128 + signal);
+  }
+
+ private:
+  void wait() {
+    for (int signal = 0; sigwait(&set_, &signal) == 0;) {
+      if (received_.exchange(signal) != 0) die_of(signal);
+      stop_.request_stop();
+    }
+  }
+
+  sigset_t set_{};
+  std::stop_source stop_;
+  std::atomic<int> received_{0};
+  std::thread thread_;
+};
+
+std::vector<std::string_view> codec_names() {
+  std::vector<std::string_view> names;
+  for (const codec::Codec& codec : codec::all_codecs()) names.push_back(codec.name);
+  return names;
+}
+
+/// Every spelling of every setting, and of every key that is accepted without effect.
+std::vector<std::string> all_setting_names(const std::vector<const config::SettingBase*>& settings) {
+  std::vector<std::string> names;
+  for (const config::SettingBase* setting : settings) {
+    const config::About<std::string> about = setting->describe();
+    names.emplace_back(about.name);
+    for (const std::string_view alias : about.aliases) {
+      if (!alias.empty()) names.emplace_back(alias);
+    }
+  }
+  for (const config::KnownKey& key : config::known_keys()) {
+    for (std::string& spelling : config::spellings(key)) names.push_back(std::move(spelling));
+  }
+  return names;
+}
+
+LogLevel least_level(const std::string& name) {
+  if (name == "NORMAL") return LogLevel::info;
+  if (name == "DEVEL") return LogLevel::debug;
+  if (name == "ERROR") return LogLevel::error;
+  throw Error(Errc::config, fmt::format("WALG_LOG_LEVEL is '{}'; NORMAL, DEVEL and ERROR are possible", name));
+}
+
+LogFormat log_format(const std::string& name) {
+  if (name == "text") return LogFormat::text;
+  if (name == "json") return LogFormat::json;
+  throw Error(Errc::config, fmt::format("the log format is '{}'; text and json are possible", name));
+}
+
+int log_descriptor(const std::string& destination) {
+  if (destination.empty() || destination == "stderr") return STDERR_FILENO;
+  const int fd = ::open(destination.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) throw system_error(errno, "WALG_LOG_DESTINATION " + destination);
+  return fd;
+}
+
+/// Storages that WAL-G chooses from, in its order. Only one of them is built yet.
+constexpr std::array<std::string_view, 7> storage_kinds{"OSS", "S3", "FILE", "GS", "AZ", "SWIFT", "SSH"};
+
+std::string chosen_storage(const config::Sources& sources, Log& log) {
+  std::vector<std::string> configured;
+  for (const std::string_view kind : storage_kinds) {
+    for (const std::string_view prefix : {"WALG_", "WALE_"}) {
+      const std::string key = fmt::format("{}{}_PREFIX", prefix, kind);
+      if (!sources.find(key)) continue;
+      configured.push_back(key);
+      break;
+    }
+  }
+  if (configured.empty()) {
+    throw Error(Errc::config, "no storage is configured: set WALG_FILE_PREFIX to the directory that holds the archive "
+                              "(other storages: WALG_S3_PREFIX and its like, in later versions)");
+  }
+  if (configured.size() > 1) {
+    log.warning("more than one storage is configured ({}); {} is used", fmt::join(configured, ", "), configured.front());
+  }
+  return configured.front();
+}
+
+std::shared_ptr<storage::Store> open_store(const storage::StorageSettings& settings, const config::Sources& sources,
+                                           bool throttled, Log& log, Clock& clock) {
+  const std::string key = chosen_storage(sources, log);
+  if (!key.ends_with("FILE_PREFIX")) {
+    throw Error(Errc::unsupported, fmt::format("{}: this version stores on file systems only (WALG_FILE_PREFIX)", key));
+  }
+  std::string_view root = settings.file_prefix();
+  constexpr std::string_view scheme = "file://localhost";
+  if (root.starts_with(scheme)) root.remove_prefix(scheme.size());
+  // A local disk that fails once rarely recovers within minutes, and an archive_command must end.
+  constexpr storage::RetryPolicy policy{.attempts = 3, .budget = std::chrono::seconds(30)};
+  std::unique_ptr<storage::Store> store =
+      storage::with_retry(storage::make_file_store(root, clock), policy, log, clock);
+  if (throttled && settings.network_rate_limit() > 0) {
+    store = storage::with_throttle(std::move(store),
+                                   std::make_shared<storage::RateLimiter>(settings.network_rate_limit(), clock));
+  }
+  return store;
+}
+
+pipeline::Repository open_repository(const config::Sources& sources, bool throttled, Log& log, Clock& clock) {
+  storage::StorageSettings settings;
+  sources.load(settings);
+  pipeline::Repository repository;
+  const std::string& method = settings.compression_method();
+  repository.codec = codec::find_codec(method);
+  if (repository.codec == nullptr) {
+    throw Error(Errc::config, fmt::format("WALG_COMPRESSION_METHOD is '{}'; this version has {}", method,
+                                          fmt::join(codec_names(), ", ")));
+  }
+  if (const auto level = sources.find("WALG_ZSTD_LEVEL"); level && method != "zstd") {
+    throw Error(Errc::config, fmt::format("WALG_ZSTD_LEVEL is set, but WALG_COMPRESSION_METHOD is {}", method));
+  }
+  const std::string prefix(trim(settings.storage_prefix()));
+  for (const std::string_view part : split(prefix, '/')) {
+    if (part.empty()) continue;
+    if (part == "." || part == "..") throw Error(Errc::config, fmt::format("WALG_STORAGE_PREFIX '{}' holds '{}'", prefix, part));
+    repository.prefix.append(part).append("/");
+  }
+  repository.store = open_store(settings, sources, throttled, log, clock);
+  return repository;
+}
+
+/// Flags first, then the environment, then the file; whatever is odd is told, and the run goes on, as with WAL-G.
+void load_sources(config::Sources& sources, const cli::Parsed& parsed, std::vector<std::string>& warnings) {
+  for (const auto& [key, value] : parsed.setting_flags) sources.add_flag(key, value, "--" + lower(key));
+  if (parsed.log_format) sources.add_flag("SEAWALL_LOG_FORMAT", *parsed.log_format, "--log-format");
+  sources.add_environment(environ);
+  const auto file = config::settings_file(parsed.config_path, environ);
+  if (!file) return;
+  try {
+    sources.add_file(*file);
+  } catch (const Error& error) {
+    warnings.push_back(fmt::format("the settings file is not used: {}", error.what()));
+  }
+}
+
+void warn_about_unknown(const config::Sources& sources, const std::vector<const config::SettingBase*>& settings, Log& log) {
+  const std::vector<std::string> known = all_setting_names(settings);
+  for (const std::string& key : sources.unknown(known)) {
+    const auto near = nearest(key, known);
+    log.warning("{} is unknown{}", key, near ? fmt::format("; did you mean {}?", *near) : "");
+  }
+}
+
+int run_command(const cli::Program& program, const cli::Parsed& parsed, const char* program_path, AllSettings& settings) {
+  config::Sources sources;
+  std::vector<std::string> warnings;
+  load_sources(sources, parsed, warnings);
+  for (config::Group* group : settings.groups()) {
+    // Of settings that this command does not use, a bad value is no reason to fail.
+    if (group == &settings.process || parsed.help_setting) sources.load(*group);
+  }
+  for (const auto& [name, value] : sources.to_export()) ::setenv(name.c_str(), value.c_str(), 0);
+
+  SystemClock clock;
+  FdLog log(log_descriptor(settings.process.log_destination()), least_level(settings.process.log_level()),
+            log_format(settings.process.log_format()), clock);
+  for (const std::string& warning : warnings) log.warning("{}", warning);
+  warn_about_unknown(sources, program.settings, log);
+  if (parsed.help_setting) {
+    std::cout << cli::help_setting(program, *parsed.help_setting);
+    return 0;
+  }
+
+  static SignalWatch& signals = *new SignalWatch;  // its thread lives as long as the process
+  const std::unique_ptr<Progress> progress = make_progress(STDERR_FILENO, log, clock);
+  App app{.run = {clock, log, *progress, signals.token()},
+          .sources = sources,
+          .program = program_path,
+          .global_arguments = parsed.global_arguments,
+          .turbo = parsed.turbo,
+          .out = std::cout,
+          .open_repository = [&] { return open_repository(sources, !parsed.turbo, log, clock); },
+          .documentation = program};
+  int status = 0;
+  try {
+    status = parsed.command->run(app);
+  } catch (const Error& error) {
+    progress->done();
+    log.error("{}", error.what());
+    if (!info(error.code()).hint.empty()) log.info("{}", info(error.code()).hint);
+    status = cli::exit_status(parsed.command->name(), error.code());
+  }
+  std::cout.flush();
+  if (status != 0 && signals.received() != 0) SignalWatch::die_of(signals.received());
+  return status;
+}
+
+int start(int argc, char** argv) {
+  const std::vector<std::unique_ptr<cli::AnyCommand>> commands = all_commands();
+  AllSettings settings;
+  const std::string name = std::filesystem::path(argv[0]).filename();
+  const cli::Program program{.name = name == "wal-g" ? "wal-g" : "seawall",
+                             .version = SEAWALL_VERSION,
+                             .commands = commands,
+                             .settings = settings.list(),
+                             .revision = SEAWALL_REVISION};
+  const std::span<const char* const> arguments(argv + 1, argc > 0 ? static_cast<std::size_t>(argc - 1) : 0);
+  const cli::Parsed parsed = cli::parse_command_line(program, arguments);
+  if (parsed.command == nullptr && !parsed.help_setting) {
+    std::cout << parsed.print << std::flush;
+    std::cerr << parsed.complaint;
+    return parsed.exit_status;
+  }
+  return run_command(program, parsed, argv[0], settings);
+}
+
+}  // namespace
+}  // namespace seawall
+
+int main(int argc, char** argv) {
+  try {
+    return seawall::start(argc, argv);
+  } catch (const seawall::Error& error) {
+    std::cerr << "ERROR: " << error.what() << '\n';
+    return seawall::cli::exit_status("", error.code());
+  } catch (const std::exception& error) {
+    std::cerr << "ERROR: " << error.what() << '\n';
+    return seawall::info(seawall::Errc::bug).exit_status;
+  }
+}

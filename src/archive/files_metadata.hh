@@ -48,7 +48,10 @@ class FilesMetadataWriter {
   enum class Section { none, files, parts, databases };
   void enter(Section section);
   void leave();
+  void close_inner();
+  void begin_entry(Section section, std::string_view name);
   void put(std::string_view text);
+  void put_name(std::string_view name);
   void print(const RelationEntry& entry, bool first);
   void flush();
 

@@ -1,0 +1,114 @@
+#include "archive/increment.hh"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.hh"
+
+namespace seawall::archive {
+namespace {
+
+constexpr std::string_view magic{"wi1\x55", 4};
+constexpr std::size_t fixed_bytes = 16;
+
+/// Files of 32 GiB with PostgreSQL's pages, 32 times what servers are built with. The list is kept in memory, so a
+/// damaged count must not decide how much.
+constexpr std::uint32_t most_blocks = 1 << 22;
+
+}  // namespace
+
+IncrementReader::IncrementReader(std::string name, std::size_t block_bytes,
+                                 std::function<void(const IncrementHeader&)> header,
+                                 std::function<void(std::uint32_t, Bytes)> page)
+    : name_(std::move(name)), block_bytes_(block_bytes), on_header_(std::move(header)), on_page_(std::move(page)) {}
+
+void IncrementReader::fail(std::string_view cause) const {
+  throw Error(Errc::corrupt, fmt::format("{}: increment {}", name_, cause));
+}
+
+void IncrementReader::write(Bytes data) {
+  while (!data.empty()) {
+    if (stage_ == Stage::pages && next_ == header_.blocks.size()) fail("goes on after its last page");
+    const std::size_t wanted = wanted_bytes();
+    if (pending_.empty() && data.size() >= wanted) {
+      accept(data.first(wanted));
+      data = data.subspan(wanted);
+      continue;
+    }
+    const std::size_t n = std::min(wanted - pending_.size(), data.size());
+    pending_.append(text_of(data.first(n)));
+    data = data.subspan(n);
+    if (pending_.size() == wanted) {
+      accept(bytes_of(pending_));
+      pending_.clear();
+    }
+  }
+}
+
+void IncrementReader::finish() {
+  if (stage_ != Stage::pages) fail("ends inside its header");
+  if (next_ < header_.blocks.size()) {
+    fail(fmt::format("ends after {} of {} pages", next_, header_.blocks.size()));
+  }
+}
+
+std::size_t IncrementReader::wanted_bytes() const noexcept {
+  switch (stage_) {
+    case Stage::fixed:
+      return fixed_bytes;
+    case Stage::blocks:
+      return sizeof(std::uint32_t);
+    case Stage::pages:
+      break;
+  }
+  return block_bytes_;
+}
+
+void IncrementReader::accept(Bytes unit) {
+  switch (stage_) {
+    case Stage::fixed:
+      accept_fixed(unit);
+      return;
+    case Stage::blocks:
+      accept_block(load_le<std::uint32_t>(unit, 0));
+      return;
+    case Stage::pages:
+      on_page_(header_.blocks[next_], unit);
+      break;
+  }
+  ++next_;
+}
+
+void IncrementReader::accept_fixed(Bytes unit) {
+  const std::string_view found = text_of(unit.first(magic.size()));
+  if (found != magic) {
+    const bool other_version = found.substr(0, 2) == "wi" && found.back() == magic.back();
+    fail(other_version ? "is of an unknown version" : "does not begin as one");
+  }
+  header_.file_bytes = load_le<std::uint64_t>(unit, 4);
+  count_ = load_le<std::uint32_t>(unit, 12);
+  if (header_.file_bytes % block_bytes_ != 0) {
+    fail(fmt::format("is of a file of {} bytes, no multiple of {}", header_.file_bytes, block_bytes_));
+  }
+  if (count_ > most_blocks) fail(fmt::format("has {} pages, more than any file has", count_));
+  stage_ = Stage::blocks;
+  if (count_ == 0) end_header();
+}
+
+void IncrementReader::accept_block(std::uint32_t block) {
+  std::vector<std::uint32_t>& blocks = header_.blocks;
+  if (!blocks.empty() && block <= blocks.back()) {
+    fail(fmt::format("lists block {} after block {}", block, blocks.back()));
+  }
+  blocks.push_back(block);
+  if (blocks.size() == count_) end_header();
+}
+
+void IncrementReader::end_header() {
+  stage_ = Stage::pages;
+  on_header_(header_);
+}
+
+}  // namespace seawall::archive

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.hh"
@@ -14,12 +14,14 @@ namespace seawall::archive {
 /// WAL-G's increment of one relation file: "wi1" 0x55, u64 file size, u32 count, count × u32 block numbers, then the
 /// pages in that order; little endian (docs/formats/increment.md).
 struct IncrementHeader {
-  std::uint64_t file_bytes = 0;
-  std::vector<std::uint32_t> blocks;
+  std::uint64_t file_bytes = 0;       ///< size of the source file when it was found
+  std::vector<std::uint32_t> blocks;  ///< ascending; may lie beyond file_bytes: the file grew while it was read
 };
 
-/// Parses an increment that is pushed into it. `header` is called once, before the first page; then `page` for every
-/// block with its image of `block_bytes`. finish() refuses a cut increment; surplus bytes are refused at once.
+/// Parses an increment that is pushed into it. At most 16 MiB of block numbers are kept, and no page. `header` is
+/// called once, before the first page; then `page` for every block with its image of `block_bytes`. finish() refuses a
+/// cut increment; surplus bytes are refused at once; both, and a header that cannot be, with Errc::corrupt naming
+/// `name`. One thread.
 class IncrementReader final : public Sink {
  public:
   IncrementReader(std::string name, std::size_t block_bytes, std::function<void(const IncrementHeader&)> header,
@@ -28,15 +30,24 @@ class IncrementReader final : public Sink {
   void finish();
 
  private:
-  void parse_header();
+  enum class Stage { fixed, blocks, pages };
+
+  [[noreturn]] void fail(std::string_view cause) const;
+  std::size_t wanted_bytes() const noexcept;
+  void accept(Bytes unit);
+  void accept_fixed(Bytes unit);
+  void accept_block(std::uint32_t block);
+  void end_header();
+
   std::string name_;
   std::size_t block_bytes_;
   std::function<void(const IncrementHeader&)> on_header_;
   std::function<void(std::uint32_t, Bytes)> on_page_;
-  std::string pending_;
+  std::string pending_;  // a unit that came in pieces
+  Stage stage_ = Stage::fixed;
+  std::uint32_t count_ = 0;
   IncrementHeader header_;
-  bool have_header_ = false;
-  std::size_t next_ = 0;
+  std::size_t next_ = 0;  // index of the block whose page comes next
 };
 
 }  // namespace seawall::archive

@@ -1,0 +1,114 @@
+#include "archive/increment.hh"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <span>
+
+#include "base/error.hh"
+
+namespace seawall::archive {
+namespace {
+
+constexpr std::size_t page_bytes = 8192;
+
+template <class T>
+void append(std::string& text, T value) {
+  text.append(text_of(std::as_bytes(std::span(&value, 1))));
+}
+
+std::string page(std::uint32_t block) { return std::string(page_bytes, static_cast<char>('A' + block % 26)); }
+
+std::string header(std::uint64_t file_bytes, const std::vector<std::uint32_t>& blocks) {
+  std::string text = "wi1\x55";
+  append(text, file_bytes);
+  append(text, static_cast<std::uint32_t>(blocks.size()));
+  for (const std::uint32_t block : blocks) append(text, block);
+  return text;
+}
+
+std::string increment(std::uint64_t file_bytes, const std::vector<std::uint32_t>& blocks) {
+  std::string text = header(file_bytes, blocks);
+  for (const std::uint32_t block : blocks) text += page(block);
+  return text;
+}
+
+struct Seen {
+  std::vector<IncrementHeader> headers;
+  std::vector<std::uint32_t> blocks;
+  bool pages_match = true;
+};
+
+/// Pushes `text` in pieces of `piece` bytes and finishes.
+Seen read(std::string_view text, std::size_t piece = 1 << 20) {
+  Seen seen;
+  IncrementReader reader(
+      "base/5/16384", page_bytes, [&](const IncrementHeader& found) { seen.headers.push_back(found); },
+      [&](std::uint32_t block, Bytes image) {
+        EXPECT_EQ(seen.headers.size(), 1U);
+        seen.blocks.push_back(block);
+        seen.pages_match = seen.pages_match && text_of(image) == page(block);
+      });
+  for (; !text.empty(); text.remove_prefix(std::min(piece, text.size()))) reader.write(bytes_of(text.substr(0, piece)));
+  reader.finish();
+  return seen;
+}
+
+void expect_corrupt(std::string_view text, std::string_view cause) {
+  try {
+    read(text);
+    FAIL() << "accepted, expected: " << cause;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Errc::corrupt);
+    EXPECT_THAT(error.what(), testing::StartsWith("base/5/16384: increment "));
+    EXPECT_THAT(error.what(), testing::HasSubstr(std::string(cause)));
+  }
+}
+
+TEST(Increment, GivesHeaderAndPagesWhateverTheChunks) {
+  const std::string text = increment(10 * page_bytes, {0, 3, 9, 12});
+  for (const std::size_t piece : {1U, 3U, 16U, 17U, 8192U, 10000U, 1U << 20}) {
+    const Seen seen = read(text, piece);
+    ASSERT_EQ(seen.headers.size(), 1U);
+    EXPECT_EQ(seen.headers[0].file_bytes, 10 * page_bytes);
+    EXPECT_THAT(seen.headers[0].blocks, testing::ElementsAre(0, 3, 9, 12));
+    EXPECT_THAT(seen.blocks, testing::ElementsAre(0, 3, 9, 12));
+    EXPECT_TRUE(seen.pages_match) << piece;
+  }
+}
+
+TEST(Increment, MayHaveNoPages) {
+  const Seen seen = read(increment(page_bytes, {}));
+  ASSERT_EQ(seen.headers.size(), 1U);
+  EXPECT_EQ(seen.headers[0].file_bytes, page_bytes);
+  EXPECT_TRUE(seen.headers[0].blocks.empty());
+  EXPECT_TRUE(seen.blocks.empty());
+}
+
+TEST(Increment, IsRefusedWhenCut) {
+  const std::string text = increment(4 * page_bytes, {1, 2});
+  for (std::size_t n = 0; n < 24; ++n) expect_corrupt(text.substr(0, n), "ends inside its header");
+  expect_corrupt(text.substr(0, 24), "ends after 0 of 2 pages");
+  expect_corrupt(text.substr(0, 24 + page_bytes), "ends after 1 of 2 pages");
+  expect_corrupt(text.substr(0, text.size() - 1), "ends after 1 of 2 pages");
+}
+
+TEST(Increment, IsRefusedWhenItGoesOn) {
+  expect_corrupt(increment(4 * page_bytes, {1, 2}) + "x", "goes on after its last page");
+  expect_corrupt(increment(4 * page_bytes, {}) + "x", "goes on after its last page");
+}
+
+TEST(Increment, IsRefusedWithAHeaderThatCannotBe) {
+  expect_corrupt("wi2\x55" + std::string(12, '\0'), "unknown version");
+  expect_corrupt("wi1\x56" + std::string(12, '\0'), "does not begin as one");
+  expect_corrupt(std::string(16, '\0'), "does not begin as one");
+  expect_corrupt(header(page_bytes + 1, {}), "no multiple of 8192");
+  expect_corrupt(increment(4 * page_bytes, {2, 1}), "lists block 1 after block 2");
+  expect_corrupt(increment(4 * page_bytes, {2, 2}), "lists block 2 after block 2");
+  std::string huge = header(page_bytes, {}).substr(0, 12);
+  append(huge, std::uint32_t{0xFFFFFFFF});
+  expect_corrupt(huge, "4294967295 pages");
+}
+
+}  // namespace
+}  // namespace seawall::archive

@@ -1,0 +1,260 @@
+#include "archive/manifest.hh"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "archive/detail/json_stream.hh"
+#include "base/error.hh"
+#include "base/text.hh"
+
+namespace seawall::archive {
+namespace {
+
+constexpr int known_version = 1;
+constexpr std::string_view digest_kind = "xxh3-128";
+constexpr std::size_t flush_bytes = std::size_t{64} << 10;
+
+std::optional<Digest> parse_digest(std::string_view hex) {
+  if (hex.size() != 32) return std::nullopt;
+  const auto high = parse_int<std::uint64_t>(hex.substr(0, 16), 16);
+  const auto low = parse_int<std::uint64_t>(hex.substr(16), 16);
+  if (!high || !low) return std::nullopt;
+  return Digest{*high, *low};
+}
+
+}  // namespace
+
+ManifestWriter::ManifestWriter(Sink& out, const ManifestHeader& header) : out_(out) {
+  buffer_.reserve(flush_bytes + flush_bytes / 8);
+  put(fmt::format(
+      "{{\"version\":{},\"tool\":{},\"digest\":\"{}\",\"system_identifier\":{},\"segment_bytes\":{},\n"
+      " \"objects\":[",
+      header.version, json_string(header.tool), digest_kind, header.system_identifier, header.segment_bytes));
+}
+
+void ManifestWriter::put(std::string_view text) {
+  buffer_.append(text);
+  if (buffer_.size() < flush_bytes) return;
+  out_.write(bytes_of(buffer_));
+  buffer_.clear();
+}
+
+void ManifestWriter::object(const ManifestObject& object) {
+  end_object();
+  const auto out = std::back_inserter(buffer_);
+  fmt::format_to(out, "{}\n  {{\"name\":{},\"bytes\":{},\"digest\":\"{}\",\"raw_bytes\":{}", first_object_ ? "" : ",",
+                 json_string(object.name), object.bytes, object.digest.hex(), object.raw_bytes);
+  if (object.raw_stride != 0) {
+    fmt::format_to(out, ",\n   \"blocks\":{{\"raw\":{},\"offsets\":[{}]}}", object.raw_stride,
+                   fmt::join(object.block_offsets, ","));
+  }
+  put(",\n   \"members\":[");
+  first_object_ = false;
+  first_member_ = true;
+  in_object_ = true;
+}
+
+void ManifestWriter::member(const ManifestMember& member) {
+  if (!in_object_) throw Error(Errc::bug, "a member of no object in seawall.json");
+  fmt::format_to(std::back_inserter(buffer_), "{}\n    [{},{},{},\"{}\"]", first_member_ ? "" : ",",
+                 json_string(member.name), member.offset, member.bytes, member.digest.hex());
+  put({});
+  first_member_ = false;
+}
+
+void ManifestWriter::end_object() {
+  if (in_object_) put("]}");
+  in_object_ = false;
+}
+
+void ManifestWriter::finish() {
+  end_object();
+  put("]}\n");
+  out_.write(bytes_of(buffer_));
+  buffer_.clear();
+}
+
+namespace {
+
+class Reader final : public JsonEvents<Reader> {
+ public:
+  explicit Reader(std::string_view origin) : origin_(origin) {}
+
+  Manifest take() { return std::move(manifest_); }
+  bool complete() const { return have_version_ && have_objects_; }
+
+  bool on_key(std::string_view key) {
+    field_ = field_of(key);
+    return field_ != Field::none || skip_value();
+  }
+
+  bool on_begin(bool is_object) {
+    const bool expected = is_object == (depth() == 1 || depth() == 3 || depth() == 4);
+    const bool allowed = depth() == 1 || (depth() == 2 && field_ == Field::objects) || depth() == 3 ||
+                         (depth() == 4 && field_ == Field::blocks) || (depth() == 5 && field_ == Field::offsets);
+    if (!expected || !allowed) return wrong_type();
+    if (depth() == 2) have_objects_ = true;
+    if (depth() == 3) {
+      manifest_.objects.emplace_back();
+      have_ = {};
+      field_ = Field::none;
+    }
+    return true;
+  }
+
+  bool on_end() {
+    if (depth() != 2) return true;
+    field_ = Field::objects;
+    return check_object();
+  }
+
+  bool on_null() { return wrong_type(); }
+  bool on_bool(bool) { return wrong_type(); }
+
+  bool on_number(std::string_view text) {
+    switch (field_) {
+      case Field::version:
+        return version(text);
+      case Field::system_identifier:
+        return number(text, manifest_.header.system_identifier);
+      case Field::segment_bytes:
+        return number(text, manifest_.header.segment_bytes);
+      case Field::bytes:
+        return number(text, object().bytes) && (have_.bytes = true);
+      case Field::raw_bytes:
+        return number(text, object().raw_bytes) && (have_.raw_bytes = true);
+      case Field::raw_stride:
+        return number(text, object().raw_stride);
+      case Field::offsets:
+        return depth() == 5 ? number(text, object().block_offsets.emplace_back()) : wrong_type();
+      default:
+        return wrong_type();
+    }
+  }
+
+  bool on_text(std::string_view text) {
+    switch (field_) {
+      case Field::tool:
+        manifest_.header.tool = text;
+        return true;
+      case Field::digest_name:
+        if (text == digest_kind) return true;
+        throw Error(Errc::unsupported, fmt::format("{}: digests of kind {} are not known to this version", origin_,
+                                                   json_string(text.substr(0, 40))));
+      case Field::name:
+        object().name = text;
+        have_.name = true;
+        return true;
+      case Field::digest: {
+        const auto digest = parse_digest(text);
+        if (!digest) return fail("a digest that is not 32 hex digits");
+        object().digest = *digest;
+        have_.digest = true;
+        return true;
+      }
+      default:
+        return wrong_type();
+    }
+  }
+
+ private:
+  enum class Field {
+    none,
+    version,
+    tool,
+    digest_name,
+    system_identifier,
+    segment_bytes,
+    objects,
+    name,
+    bytes,
+    digest,
+    raw_bytes,
+    blocks,
+    raw_stride,
+    offsets
+  };
+  struct Have {
+    bool name = false;
+    bool bytes = false;
+    bool digest = false;
+    bool raw_bytes = false;
+  };
+
+  Field field_of(std::string_view key) const {
+    if (depth() == 1) {
+      if (key == "version") return Field::version;
+      if (key == "tool") return Field::tool;
+      if (key == "digest") return Field::digest_name;
+      if (key == "system_identifier") return Field::system_identifier;
+      if (key == "segment_bytes") return Field::segment_bytes;
+      if (key == "objects") return Field::objects;
+    } else if (depth() == 3) {
+      if (key == "name") return Field::name;
+      if (key == "bytes") return Field::bytes;
+      if (key == "digest") return Field::digest;
+      if (key == "raw_bytes") return Field::raw_bytes;
+      if (key == "blocks") return Field::blocks;
+    } else {
+      if (key == "raw") return Field::raw_stride;
+      if (key == "offsets") return Field::offsets;
+    }
+    return Field::none;
+  }
+
+  bool check_object() {
+    const ManifestObject& last = object();
+    if (!have_.name || !have_.bytes || !have_.digest || !have_.raw_bytes) {
+      return fail("an object without name, bytes, digest or raw_bytes");
+    }
+    if (!last.block_offsets.empty() && last.raw_stride == 0) return fail("a block index without its stride");
+    const auto& offsets = last.block_offsets;
+    const bool ascending = std::adjacent_find(offsets.begin(), offsets.end(), std::greater_equal<>()) == offsets.end();
+    if (!ascending) return fail("block offsets out of order");
+    return offsets.empty() || offsets.back() < last.bytes || fail("a block offset beyond the object's end");
+  }
+
+  bool version(std::string_view text) {
+    const auto value = parse_int<int>(text);
+    if (!value || *value < 1) return fail("a version that is no number");
+    if (*value > known_version) {
+      throw Error(Errc::unsupported, fmt::format("{}: written in version {} by a newer seawall; this one reads {}",
+                                                 origin_, *value, known_version));
+    }
+    manifest_.header.version = *value;
+    return have_version_ = true;
+  }
+
+  bool number(std::string_view text, std::uint64_t& into) {
+    const auto value = parse_int<std::uint64_t>(text);
+    if (!value) return fail(fmt::format("a number that is not natural, or too large: {}", text.substr(0, 40)));
+    into = *value;
+    return true;
+  }
+
+  bool wrong_type() { return fail("a value of the wrong type"); }
+  ManifestObject& object() { return manifest_.objects.back(); }
+
+  std::string_view origin_;
+  Manifest manifest_;
+  Field field_ = Field::none;
+  Have have_;
+  bool have_version_ = false;
+  bool have_objects_ = false;
+};
+
+}  // namespace
+
+Manifest read_manifest(Source& from, std::string_view origin) {
+  Reader reader(origin);
+  parse_json_stream(from, reader, origin);
+  if (!reader.complete()) throw Error(Errc::corrupt, fmt::format("{}: no version or no objects in it", origin));
+  return reader.take();
+}
+
+}  // namespace seawall::archive

@@ -49,6 +49,7 @@ struct Sentinel {
   std::string hostname;
   std::string data_dir;
   bool is_permanent = false;
+  bool has_files = false;  ///< read only: a sentinel of the V1 form, which carries its file list itself
   bool is_delta() const { return delta_from.has_value(); }
 };
 /// Members in WAL-G's order, one line, Go's HTML escapes, no newline.

@@ -42,7 +42,8 @@ class AlignedBuffer {
  public:
   AlignedBuffer() = default;
   explicit AlignedBuffer(std::size_t bytes)
-      : memory_(static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{direct_io_alignment}))), size_(bytes) {}
+      : memory_(static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{direct_io_alignment}))),
+        size_(bytes) {}
 
   std::byte* data() const noexcept { return memory_.get(); }
   std::size_t size() const noexcept { return size_; }

@@ -2,7 +2,9 @@
 
 namespace seawall {
 
-Time SystemClock::wall() { return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now()); }
+Time SystemClock::wall() {
+  return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
+}
 
 std::chrono::steady_clock::time_point SystemClock::steady() { return std::chrono::steady_clock::now(); }
 

@@ -14,7 +14,7 @@ using Time = std::chrono::sys_time<std::chrono::nanoseconds>;
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual Time wall() = 0;                                   ///< for names, sentinels and retention
+  virtual Time wall() = 0;                                     ///< for names, sentinels and retention
   virtual std::chrono::steady_clock::time_point steady() = 0;  ///< for durations and budgets
   /// Sleeps; returns false at once when `stop` is requested, true after `duration`.
   virtual bool sleep(std::chrono::nanoseconds duration, std::stop_token stop) = 0;

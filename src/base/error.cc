@@ -34,14 +34,19 @@ constexpr std::array<ErrcInfo, 19> table{{
 Errc code_of(int error_number) {
   switch (error_number) {
     case ENOENT:
-    case ENOTDIR: return Errc::not_found;
+    case ENOTDIR:
+      return Errc::not_found;
     case ENOSPC:
-    case EDQUOT: return Errc::no_space;
+    case EDQUOT:
+      return Errc::no_space;
     case EACCES:
     case EPERM:
-    case EROFS: return Errc::denied;
-    case EEXIST: return Errc::exists;
-    default: return Errc::io;
+    case EROFS:
+      return Errc::denied;
+    case EEXIST:
+      return Errc::exists;
+    default:
+      return Errc::io;
   }
 }
 

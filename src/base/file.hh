@@ -49,12 +49,14 @@ struct stat stat_of(const Fd& fd, std::string_view name);
 /// The whole file, at most `limit` bytes (Errc::corrupt beyond); nothing if it does not exist.
 std::optional<std::string> try_read_file(const std::filesystem::path& path, std::size_t limit = 64 << 20);
 /// Writes to a temporary name beside `path`, fsyncs, renames, fsyncs the directory: whole or not at all.
+/// The mode is set as given, whatever the umask.
 void replace_file(const std::filesystem::path& path, std::string_view content, mode_t mode);
 
 /// A Source over an open file from `offset`, reading ahead of its caller as the kernel does.
 class FileSource final : public Source {
  public:
-  FileSource(Fd fd, std::string name, std::uint64_t offset = 0) : fd_(std::move(fd)), name_(std::move(name)), offset_(offset) {}
+  FileSource(Fd fd, std::string name, std::uint64_t offset = 0)
+      : fd_(std::move(fd)), name_(std::move(name)), offset_(offset) {}
   std::size_t read(MutableBytes into) override;
 
  private:
@@ -68,14 +70,16 @@ class FileSource final : public Source {
 /// EINVAL switches to it for good. Nothing is durable before sync_file() or a sync of the file system.
 class FileWriter {
  public:
-  /// `expected_bytes` decides between direct and buffered and preallocates; 0 if unknown.
+  /// `fd` is a new, empty file. `expected_bytes` decides between direct and buffered and preallocates; 0 if unknown.
+  /// `staging` (an AlignedBuffer, 1 MiB or so) must outlive it; a misaligned one only rules direct writes out.
   FileWriter(Fd fd, std::string name, std::uint64_t expected_bytes, MutableBytes staging);
   ~FileWriter();
   FileWriter(const FileWriter&) = delete;
   FileWriter& operator=(const FileWriter&) = delete;
 
   void write(Bytes data);
-  /// Writes what is left and returns the file, cut to the bytes written.
+  /// Writes what is left and returns the file, cut to the bytes written. The last call; without it the file holds a
+  /// part of what was given, and perhaps zeros behind.
   Fd finish();
 
  private:

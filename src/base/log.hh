@@ -20,15 +20,21 @@ class Log {
   virtual void line(LogLevel level, std::string_view message) = 0;
 
   template <class... A>
-  void debug(fmt::format_string<A...> format, A&&... args) { write(LogLevel::debug, format, std::forward<A>(args)...); }
+  void debug(fmt::format_string<A...> format, A&&... args) {
+    write(LogLevel::debug, format, std::forward<A>(args)...);
+  }
   template <class... A>
-  void info(fmt::format_string<A...> format, A&&... args) { write(LogLevel::info, format, std::forward<A>(args)...); }
+  void info(fmt::format_string<A...> format, A&&... args) {
+    write(LogLevel::info, format, std::forward<A>(args)...);
+  }
   template <class... A>
   void warning(fmt::format_string<A...> format, A&&... args) {
     write(LogLevel::warning, format, std::forward<A>(args)...);
   }
   template <class... A>
-  void error(fmt::format_string<A...> format, A&&... args) { write(LogLevel::error, format, std::forward<A>(args)...); }
+  void error(fmt::format_string<A...> format, A&&... args) {
+    write(LogLevel::error, format, std::forward<A>(args)...);
+  }
 
  private:
   template <class... A>
@@ -43,7 +49,8 @@ enum class LogFormat { text, json };
 /// object {"time","level","message"} each. A line is one write(2), so lines of several processes do not mix.
 class FdLog final : public Log {
  public:
-  FdLog(int fd, LogLevel least, LogFormat format, Clock& clock) : fd_(fd), least_(least), format_(format), clock_(clock) {}
+  /// `clock` must outlive it. What cannot be written is dropped. Line breaks within a message become blanks.
+  FdLog(int fd, LogLevel least, LogFormat format, Clock& clock);
   bool enabled(LogLevel level) const noexcept override { return level >= least_; }
   void line(LogLevel level, std::string_view message) override;
 
@@ -51,6 +58,7 @@ class FdLog final : public Log {
   int fd_;
   LogLevel least_;
   LogFormat format_;
+  bool terminal_;
   Clock& clock_;
 };
 

@@ -12,7 +12,8 @@
 
 namespace seawall {
 
-/// What long work tells its user. `advance` may be called from any thread and costs an atomic addition.
+/// What long work tells its user. phase() and done() belong to one thread; `advance` may be called from any thread and
+/// costs an atomic addition.
 class Progress {
  public:
   virtual ~Progress() = default;
@@ -31,7 +32,9 @@ class SilentProgress final : public Progress {
 };
 
 /// A bar with bytes, rate and time left, redrawn four times a second on `fd` if that is a terminal; otherwise a log
-/// line every 30 s. `log` and `clock` must outlive it.
+/// line every 30 s. A phase that is shorter than that leaves nothing in the log, and its final line on a terminal.
+/// Destruction without done() means failure: the bar stays as it was. Threads run only within a phase. `log` and
+/// `clock` must outlive it; a ManualClock would make the thread run without pause.
 std::unique_ptr<Progress> make_progress(int fd, Log& log, Clock& clock);
 
 }  // namespace seawall

@@ -19,9 +19,11 @@ std::optional<T> parse_int(std::string_view text, int base = 10) {
   return value;
 }
 
+/// Both change ASCII letters only, whatever the locale.
 std::string upper(std::string_view text);
 std::string lower(std::string_view text);
 std::string_view trim(std::string_view text);
+/// Every part, also empty ones; of "" one empty part.
 std::vector<std::string_view> split(std::string_view text, char separator);
 
 /// "1.5 GiB", "734 B": for people.
@@ -30,7 +32,8 @@ std::string human_bytes(std::uint64_t bytes);
 /// The candidate with the smallest edit distance to `word`, if it is near enough to be what was meant.
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates);
 
-/// The text as a JSON string with its quotes. HTML characters are escaped as Go does when `escape_html`.
+/// The text as a JSON string with its quotes. With `escape_html` it is, byte for byte, what Go's encoder gives: <, >, &
+/// and the separators U+2028 and U+2029 are escaped.
 /// Invalid UTF-8 is replaced by U+FFFD.
 std::string json_string(std::string_view text, bool escape_html = false);
 

@@ -24,12 +24,12 @@ std::string log_time(Time t);
 std::string compact_utc(Time t);
 
 /// Reads RFC 3339 with 0 to 9 fraction digits, 'T' or a blank between date and time, 'Z' or a numeric offset.
-/// Nothing on anything else.
+/// Nothing on anything else, nor on what Time cannot hold (before 1677, after 2262; so also Go's zero time, year 1).
 std::optional<Time> parse_rfc3339(std::string_view text);
 
-/// Go's duration syntax: "1m", "500ms", "1h30m", "0". Nothing on anything else.
+/// Go's duration syntax: "1m", "500ms", "1h30m", "1.5h", "-2s", "0". Nothing on anything else.
 std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text);
-/// The same syntax back, shortest exact form: "1m0s" is written "1m".
+/// The same syntax back, shortest exact form: "1m0s" is written "1m", nothing at all "0s".
 std::string duration_text(std::chrono::nanoseconds d);
 
 }  // namespace seawall

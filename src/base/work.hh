@@ -25,8 +25,10 @@ class WorkerGroup {
   WorkerGroup(const WorkerGroup&) = delete;
   WorkerGroup& operator=(const WorkerGroup&) = delete;
 
+  /// By the owner's thread. Errc::io if the system gives no thread.
   void start(std::function<void(std::stop_token)> job);
   /// Waits for all; rethrows the first failure. If `outer` was requested and nothing else failed: Errc::cancelled.
+  /// Afterwards more can be started.
   void join();
   std::stop_token stop() const noexcept { return stop_.get_token(); }
 
@@ -47,11 +49,15 @@ unsigned usable_cpus() noexcept;
 class CpuPool {
  public:
   explicit CpuPool(unsigned threads);
+  /// Finishes what was submitted.
   ~CpuPool();
   CpuPool(const CpuPool&) = delete;
   CpuPool& operator=(const CpuPool&) = delete;
 
+  /// Its most threads; at least 1.
   unsigned threads() const noexcept { return limit_; }
+  /// From any thread; never waits, so the caller bounds what it has under way. A job must not throw: that ends the
+  /// process.
   void submit(std::function<void()> job);
 
  private:

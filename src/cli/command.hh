@@ -48,10 +48,11 @@ class AnyCommand {
   virtual std::vector<OptionInfo> positionals() const = 0;
   virtual std::vector<OptionInfo> options() const = 0;
   virtual std::span<const Errc> fails_with() const = 0;
-  /// Sets a positional or option from text, then run() may be called. Throws Errc::usage.
+  /// Back to the defaults; then set positionals and options from text, then run(). An option that is a flag takes
+  /// Go's spellings of a boolean. Returned is what is accepted instead if `text` is not, and nothing was set then.
   virtual void reset() = 0;
-  virtual void set_positional(std::size_t index, std::string_view text) = 0;
-  virtual void set_option(std::size_t index, std::string_view text) = 0;
+  virtual std::optional<std::string> set_positional(std::size_t index, std::string_view text) = 0;
+  virtual std::optional<std::string> set_option(std::size_t index, std::string_view text) = 0;
   virtual int run(App& app) = 0;
 };
 

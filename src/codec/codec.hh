@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/io.hh"
 #include "base/work.hh"
@@ -22,7 +23,8 @@ class Filter : public Sink {
   /// The first `n` bytes of the last `space()` are data now.
   virtual void filled(std::size_t n) = 0;
   /// Ends the object: writes the trailer (encoders) or refuses an input that ended early with Errc::corrupt
-  /// (decoders). Called once; without it a decoder of what was written must fail, not end short.
+  /// (decoders). Called once; without it a decoder of what was written must fail, not end short (codec none, which
+  /// has no frame, excepted). It does not finish `next`. Destruction without finish() writes nothing more.
   virtual void finish() = 0;
 
   /// Copies through space() and filled() unless a stage knows better.
@@ -31,12 +33,19 @@ class Filter : public Sink {
 
 /// What a stage may know of the object that it is made for.
 struct ObjectContext {
-  std::string_view key;                    ///< for error messages
+  std::string_view key;                    ///< for error messages; the stage keeps a copy
   std::optional<std::uint64_t> size_hint;  ///< bytes that will come in, when known
   CpuPool* pool = nullptr;                 ///< may be used to work on several blocks at once; null: stay on this thread
+  /// Encoders push the stored offset, counted from the first byte given to `next`, from which the bytes at each
+  /// multiple of `index_stride` raw bytes can be decoded alone; the first entry is for raw offset 0, and an empty
+  /// object has none. Written on the calling thread, complete after finish(). Must outlive the stage. Null: no index.
+  std::vector<std::uint64_t>* block_index = nullptr;
+  std::uint64_t index_stride = 0;  ///< bytes, a multiple of 64 KiB; needed with block_index
 };
 
 /// One compression method. Names and suffixes are part of stored names, so for ever.
+/// `level`: 0 is the method's own default, which is the one that WAL-G uses. A stage throws what `next` throws,
+/// decoders also Errc::corrupt (bytes that are no whole, intact stream) and Errc::unsupported (a preset dictionary).
 struct Codec {
   std::string_view name;    ///< as in WALG_COMPRESSION_METHOD
   std::string_view suffix;  ///< without a dot: "lz4"; empty for none

@@ -1,0 +1,28 @@
+#include <fmt/format.h>
+
+#include "commands/app.hh"
+#include "commands/commands.hh"
+
+namespace seawall {
+
+std::vector<std::unique_ptr<cli::AnyCommand>> all_commands() {
+  std::vector<std::unique_ptr<cli::AnyCommand>> all;
+  all.push_back(commands::backup_push_command());
+  all.push_back(commands::backup_fetch_command());
+  all.push_back(commands::backup_list_command());
+  all.push_back(commands::wal_push_command());
+  all.push_back(commands::wal_fetch_command());
+  all.push_back(commands::wal_prefetch_command());
+  all.push_back(commands::docs_command());
+  return all;
+}
+
+namespace commands {
+
+void refuse_unknown_storage(std::string_view name, const pipeline::Repository& repository) {
+  if (name.empty() || name == "all" || name == repository.name) return;
+  throw Error(Errc::usage, fmt::format("storage '{}' is not configured; there is only '{}'", name, repository.name));
+}
+
+}  // namespace commands
+}  // namespace seawall

@@ -9,6 +9,7 @@
 
 #include "base/run.hh"
 #include "cli/command.hh"
+#include "cli/program.hh"
 #include "config/sources.hh"
 #include "pipeline/repository.hh"
 
@@ -24,6 +25,7 @@ struct App {
   std::ostream& out;                          ///< data goes here, logs never do
   /// Opens the configured archive: main alone knows the drivers. Errc::config if none or a broken one is configured.
   std::function<pipeline::Repository()> open_repository;
+  const cli::Program& documentation;  ///< all declarations, for the hidden command that prints docs/
 };
 
 /// Every command, in the order of help. An explicit list: nothing registers itself.

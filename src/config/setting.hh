@@ -15,13 +15,17 @@ namespace seawall::config {
 /// What a setting is, for parsing, help, completion and docs/settings.md. Declared once, where it is used.
 template <class T>
 struct About {
-  std::string_view name;                        ///< as in the environment: "WALG_UPLOAD_CONCURRENCY"
+  std::string_view name;                         ///< as in the environment: "WALG_UPLOAD_CONCURRENCY"
   std::array<std::string_view, 3> aliases = {};  ///< other spellings, first found wins after `name`
   T initial = {};
   std::optional<std::pair<T, T>> range = {};
   bool secret = false;  ///< never logged, masked in help
   std::string_view doc;
+  std::string_view kind = {};  ///< stands for the type in help where it says more: "path", "JSON", "NORMAL|DEVEL|ERROR"
 };
+
+/// Go's ParseBool: 1 t T TRUE true True 0 f F FALSE false False. Nothing on anything else.
+std::optional<bool> parse_bool(std::string_view text);
 
 /// A number of bytes; written plain or with kb, mb, gb (1024), as WAL-G's sizes.
 struct ByteSize {
@@ -34,6 +38,9 @@ struct Origin {
   enum class Kind { initial, file, environment, flag } kind = Kind::initial;
   std::string detail;  ///< the file's path, the variable's or the flag's name
 };
+
+/// "default", "file /etc/x.json", "environment variable WALG_X", "flag --walg-x".
+std::string origin_text(const Origin& origin);
 
 class SettingBase {
  public:

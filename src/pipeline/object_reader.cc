@@ -1,0 +1,109 @@
+#include "pipeline/object_reader.hh"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "pipeline/object_writer.hh"
+
+namespace seawall::pipeline {
+namespace {
+
+/// Suffixes that WAL-G and WAL-E write and this build may lack: meeting one is an error, not absence.
+constexpr std::array<std::string_view, 7> written_suffixes{"lz4", "lzma", "gz", "br", "lzo", "zst", ""};
+
+std::vector<std::string> candidate_keys(const Repository& repository, std::string_view name) {
+  std::vector<std::string> keys;
+  for (const std::string_view suffix : written_suffixes) {
+    std::string key = repository.key(name);
+    if (!suffix.empty()) key.append(".").append(suffix);
+    keys.push_back(std::move(key));
+  }
+  keys.push_back(repository.key(name) + ".");  // WAL-G's method none once wrote the dot (spec §1.2); it still reads it
+  return keys;
+}
+
+std::string_view suffix_after(std::string_view key, std::size_t name_length) {
+  return key.size() > name_length ? key.substr(name_length + 1) : std::string_view{};
+}
+
+Error unsupported_suffix(std::string_view key, std::string_view suffix) {
+  return {Errc::unsupported,
+          fmt::format("{}: compression '.{}' is not supported by this build of seawall", key, suffix)};
+}
+
+}  // namespace
+
+std::vector<Found> find_all_encoded(const Repository& repository, std::string_view name, std::stop_token stop) {
+  std::vector<Found> found;
+  const std::size_t name_length = repository.prefix.size() + name.size();
+  for (storage::ObjectInfo& object : repository.store->stat_each(candidate_keys(repository, name), stop)) {
+    const std::string_view suffix = suffix_after(object.key, name_length);
+    const codec::Codec* codec = codec::find_codec_by_suffix(suffix);
+    if (codec == nullptr) throw unsupported_suffix(object.key, suffix);
+    found.push_back({std::move(object), codec});
+  }
+  return found;
+}
+
+std::optional<Found> find_encoded(const Repository& repository, std::string_view name, std::stop_token stop) {
+  // The codec that this repository writes is the likely one; asking for it alone first saves the other requests.
+  if (repository.codec != nullptr) {
+    if (auto object = repository.store->stat(repository.key(with_suffix(name, *repository.codec)), stop)) {
+      return Found{std::move(*object), repository.codec};
+    }
+  }
+  std::vector<Found> found = find_all_encoded(repository, name, std::move(stop));
+  if (found.empty()) return std::nullopt;
+  return std::move(found.front());
+}
+
+const codec::Codec& codec_of_key(std::string_view key) {
+  const std::string_view file = key.substr(key.rfind('/') + 1);
+  const std::size_t dot = file.rfind('.');
+  std::string_view suffix = dot == std::string_view::npos ? std::string_view{} : file.substr(dot + 1);
+  if (suffix == "tar") suffix = {};
+  const codec::Codec* codec = codec::find_codec_by_suffix(suffix);
+  if (codec == nullptr) throw unsupported_suffix(key, suffix);
+  return *codec;
+}
+
+Pulled pull(const Repository& repository, const storage::ObjectInfo& object, const codec::Codec& codec, Sink& to,
+            std::stop_token stop) {
+  const std::unique_ptr<Source> source = repository.store->try_open(object.key, {.if_version = object.version}, stop);
+  if (source == nullptr) throw Error(Errc::not_found, fmt::format("object '{}' is no longer in the storage", object.key));
+  const std::unique_ptr<codec::Filter> decoder =
+      codec.decode({.key = object.key, .size_hint = object.bytes}, to);
+  Digester digester;
+  Pulled pulled;
+  AlignedBuffer buffer(std::size_t{512} << 10);
+  while (const std::size_t n = source->read(buffer.span())) {
+    if (stop.stop_requested()) throw Error(Errc::cancelled, fmt::format("reading of '{}' was stopped", object.key));
+    const Bytes data = buffer.span().first(n);
+    digester.update(data);
+    decoder->write(data);
+    pulled.stored_bytes += n;
+  }
+  if (pulled.stored_bytes == 0) {
+    throw Error(Errc::corrupt, fmt::format("object '{}' is empty: what it held is lost", object.key));
+  }
+  decoder->finish();
+  pulled.digest = digester.value();
+  return pulled;
+}
+
+std::optional<std::string> try_get(const Repository& repository, std::string_view name, std::stop_token stop,
+                                   std::size_t limit) {
+  const std::string key = repository.key(name);
+  const std::unique_ptr<Source> source = repository.store->try_open(key, {}, stop);
+  if (source == nullptr) return std::nullopt;
+  std::string text;
+  std::array<std::byte, 16384> buffer;
+  while (const std::size_t n = source->read(buffer)) {
+    if (text.size() + n > limit) throw Error(Errc::corrupt, fmt::format("object '{}' is larger than {} bytes", key, limit));
+    text.append(text_of(Bytes(buffer).first(n)));
+  }
+  return text;
+}
+
+}  // namespace seawall::pipeline

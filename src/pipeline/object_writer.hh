@@ -30,6 +30,9 @@ class ObjectWriter final : public Sink {
   ObjectWriter& operator=(const ObjectWriter&) = delete;
 
   void write(Bytes data) override;
+  /// Room in the part buffer, at least one byte, for producers that place bytes themselves; then filled(n).
+  MutableBytes space();
+  void filled(std::size_t n);
   /// Makes the object visible and durable; its size was confirmed. Errors of the store escape.
   Stored commit();
   std::uint64_t bytes() const noexcept { return bytes_; }
@@ -41,7 +44,8 @@ class ObjectWriter final : public Sink {
   storage::PutOptions options_;
   std::string key_;
   std::stop_token stop_;
-  AlignedBuffer buffer_;
+  const std::size_t part_bytes_;
+  AlignedBuffer buffer_;  // made with the first byte
   std::size_t filled_ = 0;
   std::uint64_t bytes_ = 0;
   Digester digester_;
@@ -53,9 +57,9 @@ class ObjectWriter final : public Sink {
 /// Zero-copy producers use filter().
 class EncodedObjectWriter final {
  public:
-  /// `name` without suffix: "wal_005/000000010000000000000003". `pool` may be null.
+  /// `name` without suffix: "wal_005/000000010000000000000003". context.size_hint: raw bytes, when known.
   EncodedObjectWriter(const Repository& repository, std::string_view name, storage::PutOptions options,
-                      std::optional<std::uint64_t> raw_bytes, CpuPool* pool, std::stop_token stop);
+                      codec::ObjectContext context, std::stop_token stop);
 
   codec::Filter& filter() { return *encoder_; }
   Stored commit();

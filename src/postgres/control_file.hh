@@ -23,10 +23,11 @@ struct ControlFile {
 /// The stored CRC-32C is verified. Errc::corrupt naming `name` if it is wrong or the file is cut;
 /// Errc::unsupported for versions that this build does not know.
 ControlFile parse_control_file(Bytes content, std::string_view name);
-/// Of a data directory; nothing if global/pg_control is not there.
+/// Of a data directory; nothing if global/pg_control is not there. Reads again while a server is writing it.
 std::optional<ControlFile> try_read_control_file(const std::filesystem::path& data_directory);
 
-/// pid in postmaster.pid if a process of that id lives, else nothing.
+/// pid in postmaster.pid (of a postmaster or a single-user server) if a process of that id lives that is not this
+/// one, else nothing. The process may be another program that got the id of a dead server.
 std::optional<int> running_postmaster(const std::filesystem::path& data_directory);
 
 }  // namespace seawall::postgres

@@ -31,12 +31,13 @@ struct Range {
 
 struct ReadOptions {
   Range range = {};
-  std::string if_version = {};  ///< Errc::differs if the object is no longer that version
+  std::string if_version = {};   ///< Errc::differs if the object is no longer that version
+  ObjectInfo* opened = nullptr;  ///< filled in, unless null, with the whole object that was opened
 };
 
 struct PutOptions {
   bool only_if_absent = false;
-  std::string if_version = {};  ///< replace only this version; Errc::differs otherwise
+  std::string if_version = {};  ///< replace only this version; Errc::differs otherwise. Not with only_if_absent
   std::string storage_class = {};
 };
 
@@ -96,7 +97,8 @@ class Store {
   virtual std::optional<ObjectInfo> stat(std::string_view key, std::stop_token stop) = 0;
   /// Those of `keys` that exist, in the order asked for. A driver may answer with one request when they share a prefix.
   virtual std::vector<ObjectInfo> stat_each(std::span<const std::string> keys, std::stop_token stop);
-  /// Null: absent. The Source throws Errc::corrupt when fewer bytes come than the object has.
+  /// Null: absent. A range that reaches beyond the end is cut there. The Source ends with the store at the latest; it
+  /// reads one version to its end or throws, Errc::corrupt when fewer bytes come than the object has.
   virtual std::unique_ptr<Source> try_open(std::string_view key, const ReadOptions& options, std::stop_token stop) = 0;
 
   virtual PutResult put(std::string_view key, Bytes data, const PutOptions& options, std::stop_token stop) = 0;
@@ -104,7 +106,8 @@ class Store {
   virtual Upload begin(std::string_view key, const PutOptions& options, std::stop_token stop) = 0;
   /// Idempotent: the same number may be put again. Part n+1 starts where part n ends.
   virtual Part put_part(const Upload& upload, Part part, Bytes data, std::stop_token stop) = 0;
-  /// Makes the object visible, whole and durable, and confirms its size.
+  /// Makes the object visible, whole and durable, and confirms its size. Asked again after a lost answer it gives the
+  /// same one. Errc::not_found for an upload that was aborted, Errc::bug for parts that were not put.
   virtual PutResult complete(const Upload& upload, std::span<const Part> parts, std::stop_token stop) = 0;
   /// Releases what begin() and put_part() hold. Never throws; safe after complete().
   virtual void abort(const Upload& upload) noexcept = 0;
@@ -112,16 +115,18 @@ class Store {
   virtual void list(const ListOptions& options, const Visit& visit, const VisitPrefix& visit_prefix,
                     std::stop_token stop) = 0;
   void list(const ListOptions& options, const Visit& visit, std::stop_token stop) {
-    list(options, visit, [](std::string_view) { return true; }, stop);
+    list(
+        options, visit, [](std::string_view) { return true; }, stop);
   }
 
   /// Within the store, without the bytes passing through here. Errc::not_found if `from` is absent.
-  virtual PutResult copy(std::string_view from, std::string_view to, const PutOptions& options, std::stop_token stop) = 0;
+  virtual PutResult copy(std::string_view from, std::string_view to, const PutOptions& options,
+                         std::stop_token stop) = 0;
   /// Absent keys are fine. One answer for every key that is still there.
   virtual std::vector<RemoveFailure> remove(std::span<const std::string> keys, std::stop_token stop) = 0;
 };
 
-/// Throws Errc::usage if `key` is empty, starts or ends with '/', or has an empty, "." or ".." component.
+/// Throws Errc::usage if `key` is empty, starts or ends with '/', has an empty, "." or ".." component, or a NUL.
 void check_key(std::string_view key);
 
 }  // namespace seawall::storage

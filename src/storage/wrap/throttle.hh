@@ -14,6 +14,7 @@ namespace seawall::storage {
 /// (specs: WAL-G's limiters do the same).
 class RateLimiter {
  public:
+  /// 0 sets no limit. `clock` must outlive it.
   RateLimiter(std::uint64_t bytes_per_second, Clock& clock);
   /// Waits until `bytes` may pass. Errc::cancelled when `stop` is requested meanwhile.
   void take(std::uint64_t bytes, std::stop_token stop);

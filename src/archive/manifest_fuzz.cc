@@ -1,0 +1,33 @@
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+#include "archive/manifest.hh"
+#include "base/error.hh"
+
+namespace {
+
+using namespace seawall;
+
+std::string print(const archive::Manifest& manifest) {
+  StringSink out;
+  archive::ManifestWriter writer(out, manifest.header);
+  for (const archive::ManifestObject& object : manifest.objects) writer.object(object);
+  writer.finish();
+  return std::move(out.text());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  std::string once;
+  try {
+    MemorySource source(std::as_bytes(std::span(data, size)));
+    once = print(archive::read_manifest(source, "fuzz"));
+  } catch (const Error&) {
+    return 0;
+  }
+  MemorySource again(bytes_of(once));
+  if (print(archive::read_manifest(again, "fuzz")) != once) std::abort();
+  return 0;
+}

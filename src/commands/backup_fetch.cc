@@ -1,0 +1,123 @@
+#include <fmt/format.h>
+
+#include "base/file.hh"
+#include "commands/app.hh"
+#include "commands/commands.hh"
+#include "commands/restore_command.hh"
+#include "manuals/backup_fetch.hh"
+#include "ops/backup_selection.hh"
+#include "ops/recovery_plan.hh"
+#include "ops/restore_backup.hh"
+
+namespace seawall::commands {
+namespace {
+
+struct Args {
+  std::string directory;
+  std::string backup;
+  std::string mask;
+  std::string restore_spec;
+  std::string target_user_data;
+  std::string restore_only;
+  bool reverse_unpack = false;
+  bool skip_redundant_tars = false;
+  std::optional<std::string> target_time;
+  std::optional<std::string> target_lsn;
+  std::optional<std::string> target_xid;
+  std::optional<std::string> target_name;
+  bool target_immediate = false;
+  std::optional<std::string> target_timeline;
+  std::optional<std::string> target_action;
+  std::string target_storage;
+};
+
+std::optional<archive::TablespaceSpec> spec_from(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  const std::optional<std::string> text = try_read_file(path);
+  if (!text) throw Error(Errc::not_found, fmt::format("--restore-spec {}: no such file", path));
+  return archive::parse_tablespace_spec(*text, path);
+}
+
+/// The backup that name, user data or the settings mean; empty: none of them says.
+std::string named_backup(const Args& args, const ops::RestoreSettings& settings, const pipeline::Repository& repository,
+                         const Run& run) {
+  std::string user_data = args.target_user_data;
+  if (user_data.empty() && args.backup.empty()) user_data = settings.target_user_data();
+  if (!user_data.empty() && !args.backup.empty()) {
+    throw Error(Errc::usage, "give the backup's name or --target-user-data, not both");
+  }
+  if (!user_data.empty()) return ops::backup_with_user_data(repository, user_data, run);
+  return args.backup;
+}
+
+int run(const Args& args, App& app) {
+  ops::RestoreSettings settings;
+  app.sources.load(settings);
+  const std::optional<ops::RecoveryTarget> target =
+      ops::parse_target({.time = args.target_time,
+                         .lsn = args.target_lsn,
+                         .xid = args.target_xid,
+                         .name = args.target_name,
+                         .timeline = args.target_timeline,
+                         .action = args.target_action,
+                         .immediate = args.target_immediate});
+  if (!args.restore_only.empty()) {
+    throw Error(Errc::unsupported, "--restore-only is not in this version; restore the whole cluster");
+  }
+  if (args.reverse_unpack || args.skip_redundant_tars) {
+    app.run.log.warning("--reverse-unpack and --skip-redundant-tars are not in this version: the result is the same");
+  }
+  const pipeline::Repository repository = app.open_repository();
+  refuse_unknown_storage(args.target_storage, repository);
+  std::string backup = named_backup(args, settings, repository, app.run);
+  if (backup.empty() && !target) throw Error(Errc::usage, "insufficient arguments: give the backup's name, or LATEST");
+
+  std::optional<ops::RecoveryPlan> plan;
+  if (target) {
+    const bool chosen = !backup.empty() && backup != "LATEST";
+    if (chosen) backup = ops::resolve_backup(repository, backup, app.run);
+    plan = ops::plan_recovery(repository, chosen ? std::optional(backup) : std::nullopt, *target, app.run);
+    backup = plan->backup;
+  } else {
+    backup = ops::resolve_backup(repository, backup, app.run);
+  }
+  ops::restore_backup(repository,
+                      {.directory = args.directory, .backup = backup, .mask = args.mask, .restore_spec = spec_from(args.restore_spec)},
+                      settings, app.run);
+  if (plan) {
+    ops::write_recovery_settings(args.directory, *plan, write_restore_command(args.directory, app), app.run);
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::unique_ptr<cli::AnyCommand> backup_fetch_command() {
+  return cli::make_command<Args>({
+      .name = "backup-fetch",
+      .summary = "Restore a base backup, and set up recovery to a point in time.",
+      .manual = manuals::backup_fetch,
+      .positionals = {{"destination_directory", "", "Where to restore.", &Args::directory, 0, true},
+                      {"backup_name", "", "The backup, or LATEST.", &Args::backup}},
+      .options =
+          {{"target-user-data", "JSON", "The backup that carries this user data.", &Args::target_user_data},
+           {"mask", "PATTERN", "Only files whose path in the directory matches.", &Args::mask},
+           {"restore-spec", "FILE", "Other locations for the tablespaces.", &Args::restore_spec},
+           {"restore-only", "LIST", "Not in this version.", &Args::restore_only},
+           {"reverse-unpack", "", "Accepted; the result is the same.", &Args::reverse_unpack},
+           {"skip-redundant-tars", "", "Accepted; the result is the same.", &Args::skip_redundant_tars},
+           {"target-time", "TIME", "Set up recovery to this moment.", &Args::target_time},
+           {"target-lsn", "LSN", "Set up recovery to this WAL position.", &Args::target_lsn},
+           {"target-xid", "XID", "Set up recovery to this transaction.", &Args::target_xid},
+           {"target-name", "NAME", "Set up recovery to this restore point.", &Args::target_name},
+           {"target-immediate", "", "Set up recovery to the end of the backup.", &Args::target_immediate},
+           {"target-timeline", "TIMELINE", "latest, current or a number.", &Args::target_timeline},
+           {"target-action", "ACTION", "pause, promote or shutdown at the target.", &Args::target_action},
+           {"target-storage", "NAME", "Only this storage.", &Args::target_storage}},
+      .fails_with = {Errc::not_found, Errc::in_use, Errc::exists, Errc::incomplete, Errc::corrupt, Errc::no_space,
+                     Errc::config, Errc::cancelled},
+      .run = run,
+  });
+}
+
+}  // namespace seawall::commands

@@ -1,0 +1,103 @@
+#include <fmt/format.h>
+
+#include "base/text.hh"
+#include "base/time_text.hh"
+#include "commands/app.hh"
+#include "commands/commands.hh"
+#include "commands/table.hh"
+#include "manuals/backup_list.hh"
+#include "ops/list_backups.hh"
+
+namespace seawall::commands {
+namespace {
+
+struct Args {
+  bool pretty = false;
+  bool json = false;
+  bool detail = false;
+  std::string target_storage;
+};
+
+std::string time_or_dash(Time t, bool pretty) {
+  if (t == Time{}) return "-";
+  return pretty ? rfc850_local(t) : rfc3339_local(t);
+}
+
+std::string lsn_text(const std::optional<archive::Lsn>& lsn) { return lsn.value_or(archive::Lsn{}).text(); }
+
+Table table_of(const std::vector<ops::BackupLine>& lines, const Args& args) {
+  Table table;
+  if (args.pretty) {
+    table.heading = {"#", "Backup name", "Modified", "WAL file name", "Storage name"};
+  } else {
+    table.heading = {"backup_name", "modified", "wal_file_name", "storage_name"};
+  }
+  if (args.detail) {
+    const std::vector<std::string> more =
+        args.pretty ? std::vector<std::string>{"Start time", "Finish time", "Hostname", "Datadir", "PG version",
+                                               "Start LSN", "Finish LSN", "Permanent"}
+                    : std::vector<std::string>{"start_time", "finish_time", "hostname", "data_dir", "pg_version",
+                                               "start_lsn", "finish_lsn", "is_permanent"};
+    table.heading.insert(table.heading.end(), more.begin(), more.end());
+  }
+  for (const ops::BackupLine& line : lines) {
+    std::vector<std::string> row;
+    if (args.pretty) row.push_back(std::to_string(table.rows.size()));
+    row.insert(row.end(), {line.name, time_or_dash(line.modified, args.pretty), line.segment_name, line.storage_name});
+    if (line.metadata) {
+      const archive::BackupMetadata& m = *line.metadata;
+      row.insert(row.end(), {time_or_dash(m.start_time, args.pretty), time_or_dash(m.finish_time, args.pretty), m.hostname,
+                             m.data_dir, std::to_string(m.pg_version), lsn_text(m.start_lsn), lsn_text(m.finish_lsn),
+                             m.is_permanent ? "true" : "false"});
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+std::string json_of(const std::vector<ops::BackupLine>& lines) {
+  std::string text = "[";
+  for (const ops::BackupLine& line : lines) {
+    if (text.size() > 1) text += ',';
+    text += fmt::format(R"({{"backup_name":{},"time":"{}","wal_file_name":{},"storage_name":{})", json_string(line.name, true),
+                        rfc3339_nano_local(line.modified), json_string(line.segment_name, true),
+                        json_string(line.storage_name, true));
+    if (line.metadata) text += ',' + archive::metadata_members(*line.metadata);
+    text += '}';
+  }
+  return text + ']';
+}
+
+int run(const Args& args, App& app) {
+  const pipeline::Repository repository = app.open_repository();
+  refuse_unknown_storage(args.target_storage, repository);
+  const std::vector<ops::BackupLine> lines = ops::list_backups(repository, args.detail, app.run);
+  if (lines.empty()) app.run.log.info("No backups found");
+  if (args.json) {
+    const std::string json = json_of(lines);
+    app.out << (args.pretty ? indent_json(json) : json) << '\n';
+  } else if (!lines.empty()) {
+    const Table table = table_of(lines, args);
+    args.pretty ? print_boxed(table, app.out) : print_columns(table, app.out);
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::unique_ptr<cli::AnyCommand> backup_list_command() {
+  return cli::make_command<Args>({
+      .name = "backup-list",
+      .summary = "List the backups in the archive, oldest first.",
+      .manual = manuals::backup_list,
+      .positionals = {},
+      .options = {{"pretty", "", "A table with borders; with --json, indented.", &Args::pretty},
+                  {"json", "", "JSON on one line.", &Args::json},
+                  {"detail", "", "Times, host, LSNs and permanence as well, from each backup's metadata.json.", &Args::detail},
+                  {"target-storage", "NAME", "Only this storage.", &Args::target_storage}},
+      .fails_with = {Errc::config, Errc::corrupt, Errc::not_found},
+      .run = run,
+  });
+}
+
+}  // namespace seawall::commands

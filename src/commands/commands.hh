@@ -1,0 +1,24 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "cli/command.hh"
+#include "pipeline/repository.hh"
+
+/// One function per command; each command's .cc defines its arguments, its flags and what it prints.
+namespace seawall::commands {
+
+std::unique_ptr<cli::AnyCommand> backup_push_command();
+std::unique_ptr<cli::AnyCommand> backup_fetch_command();
+std::unique_ptr<cli::AnyCommand> backup_list_command();
+std::unique_ptr<cli::AnyCommand> wal_push_command();
+std::unique_ptr<cli::AnyCommand> wal_fetch_command();
+std::unique_ptr<cli::AnyCommand> wal_prefetch_command();
+/// Hidden: prints the pages under docs/ that are generated from the declarations.
+std::unique_ptr<cli::AnyCommand> docs_command();
+
+/// --target-storage: only "default" exists until failover storages do. Errc::usage for another name; empty: fine.
+void refuse_unknown_storage(std::string_view name, const pipeline::Repository& repository);
+
+}  // namespace seawall::commands

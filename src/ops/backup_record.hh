@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "archive/files_metadata.hh"
+#include "archive/manifest.hh"
+#include "base/digest.hh"
+#include "ops/member_source.hh"
+#include "pipeline/object_writer.hh"
+
+namespace seawall::ops {
+
+/// One member as it was packed.
+struct PackedMember {
+  std::string name;
+  Time modified{};
+  std::uint64_t offset = 0;  ///< of its header in the raw part
+  std::uint64_t bytes = 0;
+  Digest digest;
+  std::vector<std::uint32_t> corrupt_blocks;
+};
+
+/// A finished part.
+struct PackedPart {
+  std::string object_name;  ///< "part_001.tar.lz4"
+  pipeline::Stored stored;
+  std::uint64_t raw_bytes = 0;
+  std::uint64_t body_bytes = 0;  ///< sum of the members' sizes
+  std::uint64_t block_stride = 0;
+  std::vector<std::uint64_t> block_offsets;
+  std::vector<PackedMember> members;
+};
+
+/// Writes files_metadata.json and seawall.json while parts are finished, and keeps of every member just its name (for
+/// TarFileSets, which comes after all of Files). Thread-safe until the finish… calls. Destruction without them leaves
+/// neither object.
+class BackupRecord {
+ public:
+  struct Options {
+    bool files_metadata = true;
+    bool all_corrupt_blocks = false;  ///< else at most ten a file, as WAL-G
+  };
+  BackupRecord(const pipeline::Repository& repository, std::string backup, const archive::ManifestHeader& header,
+               Options options, std::stop_token stop);
+
+  /// `in_files`: false for pg_control and the labels, which WAL-G keeps out of Files (and pg_control out of
+  /// TarFileSets as well).
+  void add(const PackedPart& part, bool in_files, bool in_tar_file_sets);
+
+  std::uint64_t body_bytes() const noexcept { return body_bytes_; }
+  std::uint64_t stored_bytes() const noexcept { return stored_bytes_; }
+  std::uint64_t corrupt_blocks() const noexcept { return corrupt_blocks_; }
+  /// Key and size of every object so far, for the closure check.
+  const std::vector<storage::ObjectInfo>& objects() const noexcept { return objects_; }
+
+  /// Null if there is no files_metadata.json. Sections up to TarFileSets are written; the caller may add databases.
+  archive::FilesMetadataWriter* finish_files();
+  void finish_files_metadata();
+  /// Adds an object that was put otherwise (metadata.json).
+  void add_object(std::string_view name, const pipeline::Stored& stored);
+  void finish_manifest();
+
+ private:
+  const std::string folder_;
+  const Options options_;
+  std::mutex mutex_;
+  std::optional<pipeline::ObjectWriter> files_object_;
+  std::optional<archive::FilesMetadataWriter> files_;
+  pipeline::ObjectWriter manifest_object_;
+  archive::ManifestWriter manifest_;
+  struct PartNames {
+    std::string object_name;
+    std::string names;  // each ended by a NUL
+  };
+  std::deque<PartNames> parts_;
+  std::vector<storage::ObjectInfo> objects_;
+  std::uint64_t body_bytes_ = 0;
+  std::uint64_t stored_bytes_ = 0;
+  std::uint64_t corrupt_blocks_ = 0;
+};
+
+}  // namespace seawall::ops

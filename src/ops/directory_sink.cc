@@ -1,0 +1,223 @@
+#include "ops/directory_sink.hh"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace seawall::ops {
+namespace {
+
+constexpr std::size_t staging_bytes = std::size_t{1} << 20;
+constexpr std::size_t block_bytes = 8192;
+constexpr mode_t directory_mode = 0700;
+
+void make_parents(const std::filesystem::path& path) {
+  const std::filesystem::path parent = path.parent_path();
+  if (::mkdir(parent.c_str(), directory_mode) == 0 || errno == EEXIST) return;
+  if (errno != ENOENT) throw system_error(errno, parent.native());
+  make_parents(parent);
+  if (::mkdir(parent.c_str(), directory_mode) != 0 && errno != EEXIST) throw system_error(errno, parent.native());
+}
+
+Fd create(const std::string& path, int flags) {
+  const int all_flags = flags | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+  int fd = ::open(path.c_str(), all_flags, 0600);
+  if (fd < 0 && errno == ENOENT) {
+    make_parents(path);
+    fd = ::open(path.c_str(), all_flags, 0600);
+  }
+  if (fd < 0) throw system_error(errno, path);
+  return Fd(fd);
+}
+
+}  // namespace
+
+RestoredDirectory::RestoredDirectory(std::filesystem::path root, std::vector<std::string> keep)
+    : root_(std::move(root)), keep_(std::move(keep)), root_user_(::geteuid() == 0) {}
+
+std::string RestoredDirectory::relative_path(std::string_view member_name) const {
+  std::string relative;
+  std::size_t at = 0;
+  while (at <= member_name.size()) {
+    const std::size_t slash = std::min(member_name.find('/', at), member_name.size());
+    const std::string_view component = member_name.substr(at, slash - at);
+    at = slash + 1;
+    if (component.empty() || component == ".") continue;
+    if (component == ".." || component.find('\0') != std::string_view::npos) {
+      throw Error(Errc::corrupt, fmt::format("member '{}' would be written outside {}", member_name, root_.native()));
+    }
+    if (!relative.empty()) relative.push_back('/');
+    relative.append(component);
+  }
+  return relative;
+}
+
+bool RestoredDirectory::kept(std::string_view relative) const {
+  return std::find(keep_.begin(), keep_.end(), relative) != keep_.end();
+}
+
+RestoredDirectory::Owner RestoredDirectory::owner_of(const archive::Member& member) {
+  const std::string key = fmt::format("{}:{}:{}:{}", member.user, member.uid, member.group, member.gid);
+  std::lock_guard lock(mutex_);
+  if (const auto known = owners_.find(key); known != owners_.end()) return known->second;
+  Owner owner{static_cast<uid_t>(member.uid), static_cast<gid_t>(member.gid)};
+  std::array<char, 4096> buffer;
+  passwd user{};
+  passwd* found_user = nullptr;
+  if (!member.user.empty() && ::getpwnam_r(member.user.c_str(), &user, buffer.data(), buffer.size(), &found_user) == 0 &&
+      found_user != nullptr) {
+    owner.uid = found_user->pw_uid;
+  }
+  struct group group {};
+  struct group* found_group = nullptr;
+  if (!member.group.empty() &&
+      ::getgrnam_r(member.group.c_str(), &group, buffer.data(), buffer.size(), &found_group) == 0 &&
+      found_group != nullptr) {
+    owner.gid = found_group->gr_gid;
+  }
+  return owners_.emplace(key, owner).first->second;
+}
+
+void RestoredDirectory::give_to_owner(const Fd& fd, const archive::Member& member, const std::string& path) {
+  // The labels carry no owner (number 0, no name): they go to whom the directory belongs.
+  if (!root_user_) return;
+  Owner owner{};
+  if (member.user.empty() && member.uid == 0) {
+    struct stat status {};
+    if (::stat(root_.c_str(), &status) != 0) throw system_error(errno, root_.native());
+    owner = {status.st_uid, status.st_gid};
+  } else {
+    owner = owner_of(member);
+  }
+  if (::fchown(fd.get(), owner.uid, owner.gid) != 0) throw system_error(errno, path + ": setting the owner");
+}
+
+void RestoredDirectory::remember_link(std::string relative, std::string target) {
+  std::lock_guard lock(mutex_);
+  links_.emplace_back(std::move(relative), std::move(target));
+}
+
+void RestoredDirectory::make_links() {
+  for (const auto& [relative, target] : links_) {
+    const std::string path = (root_ / relative).native();
+    make_parents(path);
+    if (::symlink(target.c_str(), path.c_str()) != 0 && errno != EEXIST) throw system_error(errno, path);
+  }
+}
+
+DirectorySink::DirectorySink(RestoredDirectory& directory, Decide decide,
+                             std::function<void(const archive::Member&)> restored, const Run& run)
+    : directory_(directory), decide_(std::move(decide)), restored_(std::move(restored)), run_(run),
+      staging_(staging_bytes) {}
+
+std::string DirectorySink::full_path() const {
+  std::string path = directory_.root().native();
+  if (!relative_.empty()) path.append("/").append(relative_);
+  return path;
+}
+
+void DirectorySink::begin(const archive::Member& member, std::uint64_t) {
+  run_.check();
+  member_ = member;
+  relative_ = directory_.relative_path(member.name);
+  treatment_ = Treatment::skip;
+  switch (member.type) {
+    case archive::MemberType::directory:
+      make_directory();
+      restored_(member_);
+      return;
+    case archive::MemberType::symlink:
+      directory_.remember_link(relative_, member.link);
+      restored_(member_);
+      return;
+    case archive::MemberType::hard_link:
+      throw Error(Errc::unsupported, fmt::format("member '{}' is a hard link, which no backup of a cluster has", member.name));
+    case archive::MemberType::other: run_.log.warning("member '{}' of unknown type is passed over", member.name); return;
+    case archive::MemberType::file: break;
+  }
+  treatment_ = decide_(member_);
+  if (treatment_ != Treatment::skip && directory_.kept(relative_)) {
+    run_.log.warning("{} stands in {} already and is kept; the backup's own is not restored", relative_,
+                     directory_.root().native());
+    treatment_ = Treatment::skip;
+    restored_(member_);
+  }
+  if (treatment_ == Treatment::whole) begin_file();
+  if (treatment_ == Treatment::patch) begin_patch();
+}
+
+void DirectorySink::begin_file() {
+  if (relative_ == RestoredDirectory::control_file) {
+    directory_.saw_control_file = true;
+    relative_ = RestoredDirectory::provisional_control_file;
+  }
+  if (relative_ == "backup_label") directory_.saw_backup_label = true;
+  const std::string path = full_path();
+  Fd fd = create(path, O_RDWR | O_TRUNC);
+  if (::fchmod(fd.get(), member_.mode & 07777U) != 0) throw system_error(errno, path + ": setting the mode");
+  directory_.give_to_owner(fd, member_, path);
+  writer_.emplace(std::move(fd), path, member_.bytes, staging_.span());
+}
+
+void DirectorySink::begin_patch() {
+  const std::string path = full_path();
+  std::optional<Fd> fd = try_open_file(path, O_RDWR | O_NOFOLLOW);
+  if (!fd) {
+    throw Error(Errc::incomplete, fmt::format("{} is stored as an increment, but the backup it stands on did not bring "
+                                              "that file", member_.name));
+  }
+  patched_ = std::move(*fd);
+  increment_.emplace(
+      member_.name, block_bytes,
+      [this, path](const archive::IncrementHeader& header) {
+        if (::ftruncate(patched_.get(), static_cast<off_t>(header.file_bytes)) != 0) throw system_error(errno, path);
+      },
+      [this, path](std::uint32_t block, Bytes page) {
+        write_all_at(patched_, page, std::uint64_t{block} * block_bytes, path);
+      });
+}
+
+void DirectorySink::make_directory() {
+  const std::string path = full_path();
+  if (::mkdir(path.c_str(), directory_mode) != 0) {
+    if (errno == ENOENT) {
+      make_parents(path + "/x");
+    } else if (errno != EEXIST) {
+      throw system_error(errno, path);
+    }
+  }
+  // A tablespace's link stands where the directory's name leads to: its location gets owner and mode.
+  const Fd fd = open_file(path, O_RDONLY | O_DIRECTORY);
+  if (::fchmod(fd.get(), member_.mode & 07777U) != 0) throw system_error(errno, path + ": setting the mode");
+  directory_.give_to_owner(fd, member_, path);
+}
+
+void DirectorySink::body(Bytes data) {
+  run_.progress.advance(data.size());
+  if (treatment_ == Treatment::whole) writer_->write(data);
+  if (treatment_ == Treatment::patch) increment_->write(data);
+}
+
+void DirectorySink::end() {
+  if (treatment_ == Treatment::skip) return;
+  if (treatment_ == Treatment::whole) {
+    writer_->finish();
+    writer_.reset();
+  } else {
+    increment_->finish();
+    increment_.reset();
+    patched_.close();
+  }
+  directory_.files += 1;
+  directory_.bytes += member_.bytes;
+  restored_(member_);
+}
+
+}  // namespace seawall::ops

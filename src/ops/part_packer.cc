@@ -1,0 +1,92 @@
+#include "ops/part_packer.hh"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "archive/layout.hh"
+
+namespace seawall::ops {
+
+PartWriter::PartWriter(const pipeline::Repository& repository, std::string_view backup, std::string_view name,
+                       std::stop_token stop)
+    : part_{.object_name = pipeline::with_suffix(name, *repository.codec), .block_stride = part_index_stride},
+      writer_(repository, archive::parts_folder(backup) + std::string(name), {},
+              {.key = part_.object_name,
+               .size_hint = std::nullopt,
+               .pool = nullptr,
+               .block_index = &part_.block_offsets,
+               .index_stride = part_index_stride},
+              std::move(stop)) {}
+
+void PartWriter::put(Bytes data) {
+  writer_.filter().write(data);
+  raw_bytes_ += data.size();
+}
+
+void PartWriter::put_zeros(std::size_t n) {
+  static constexpr std::array<std::byte, archive::tar_trailer_bytes> zeros{};
+  put(Bytes(zeros).first(n));
+}
+
+void PartWriter::begin(const archive::Member& header) {
+  part_.members.push_back({.name = header.name, .offset = raw_bytes_, .bytes = header.bytes});
+  put(bytes_of(archive::tar_header(header)));
+}
+
+void PartWriter::add(PendingMember& member) {
+  const archive::Member& header = member.header();
+  begin(header);
+  codec::Filter& filter = writer_.filter();
+  Digester digester;
+  for (std::uint64_t left = header.bytes; left > 0;) {
+    MutableBytes room = filter.space();
+    room = room.first(static_cast<std::size_t>(std::min<std::uint64_t>(room.size(), left)));
+    member.read(room);
+    digester.update(room);
+    filter.filled(room.size());
+    left -= room.size();
+  }
+  raw_bytes_ += header.bytes;
+  put_zeros(archive::tar_padding(header.bytes));
+  PackedMember& packed = part_.members.back();
+  packed.modified = member.modified();
+  packed.digest = digester.value();
+  packed.corrupt_blocks = member.corrupt_blocks();
+  part_.body_bytes += header.bytes;
+}
+
+void PartWriter::add(const archive::Member& header, Time modified, Bytes body) {
+  begin(header);
+  put(body);
+  put_zeros(archive::tar_padding(body.size()));
+  part_.members.back().modified = modified;
+  part_.members.back().digest = digest_of(body);
+  part_.body_bytes += body.size();
+}
+
+PackedPart PartWriter::finish() {
+  put_zeros(archive::tar_trailer_bytes);
+  part_.stored = writer_.commit();
+  part_.raw_bytes = raw_bytes_;
+  return std::move(part_);
+}
+
+void pack_members(MemberSource& source, PackingPlan& plan, BackupRecord& record, const Run& run) {
+  std::optional<PartWriter> part;
+  const auto close = [&] {
+    record.add(part->finish(), /*in_files=*/true, /*in_tar_file_sets=*/true);
+    part.reset();
+  };
+  while (const std::unique_ptr<PendingMember> member = source.next()) {
+    if (!part) part.emplace(plan.repository, plan.backup, archive::part_name(++plan.last_part), run.stop);
+    part->add(*member);
+    for (const std::uint32_t block : member->corrupt_blocks()) {
+      run.log.error("{}: page {} has a wrong checksum; the backup goes on and records it", member->header().name, block);
+    }
+    if (part->body_bytes() > plan.part_threshold) close();
+  }
+  if (part) close();
+}
+
+}  // namespace seawall::ops

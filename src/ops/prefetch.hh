@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "base/run.hh"
+#include "config/setting.hh"
+#include "pipeline/repository.hh"
+
+namespace seawall::ops {
+
+struct FetchWalSettings : config::Group {
+  config::Setting<unsigned> download_concurrency{
+      *this,
+      {.name = "WALG_DOWNLOAD_CONCURRENCY",
+       .initial = 10,
+       .range = {{1, 1024}},
+       .doc = "Downloads at once. wal-fetch gets as many WAL segments ahead of the server; with 1 none."}};
+  config::Setting<std::string> prefetch_dir{
+      *this,
+      {.name = "WALG_PREFETCH_DIR",
+       .doc = "Where .wal-g/prefetch with the WAL fetched ahead is made; the directory of the file to be fetched "
+              "if not given.",
+       .kind = "path"}};
+  config::Setting<int> failure_status{
+      *this,
+      {.name = "SEAWALL_WAL_FETCH_FAILURE_STATUS",
+       .initial = 0,
+       .range = {{0, 255}},
+       .doc = "Exit status of wal-fetch when it fails for another reason than missing WAL. PostgreSQL takes 1 to "
+              "125 for the end of the archive and ends recovery; above, it stops. 0: 126, but 1 for a standby, "
+              "which would be shut down by 126 and retries by itself after 1."}};
+};
+
+/// Where segments fetched ahead lie: finished ones in `finished`, unfinished ones in `running`, both under their names.
+struct PrefetchFolders {
+  std::filesystem::path finished;  ///< ".wal-g/prefetch"
+  std::filesystem::path running;   ///< ".wal-g/prefetch/running"
+};
+PrefetchFolders prefetch_folders(const FetchWalSettings& settings, const std::filesystem::path& destination);
+
+/// Whether starting a prefetch after segment `name` was fetched is worth a process: more than half of the segments that
+/// would be fetched ahead are neither there nor on their way. Costs a few system calls.
+bool prefetch_is_due(const FetchWalSettings& settings, std::string_view name, std::uint64_t segment_bytes,
+                     const std::filesystem::path& destination);
+
+/// Fetches the segments that follow `name` on its timeline, as many as WALG_DOWNLOAD_CONCURRENCY says, and removes
+/// those that came before it. One that is not in the archive ends it quietly; what fails is logged and left to
+/// wal-fetch to report. Durable before they get their final names: a crash must not leave torn WAL that looks whole.
+/// Each thread holds an advisory lock on the file it writes, so that others see whether it lives. Memory: at most 4
+/// downloads. Errc::usage if `name` is no segment of that size.
+void prefetch_wal(const pipeline::Repository& repository, std::string_view name, std::uint64_t segment_bytes,
+                  const std::filesystem::path& destination, const FetchWalSettings& settings, const Run& run);
+
+}  // namespace seawall::ops

@@ -1,0 +1,122 @@
+#include "ops/restore_destination.hh"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "base/file.hh"
+#include "ops/directory_sink.hh"
+#include "postgres/control_file.hh"
+
+namespace seawall::ops {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// What an operator may put there first: the settings of the recovery and of the server to be.
+bool may_stay(const fs::directory_entry& entry) {
+  static constexpr std::array<std::string_view, 4> signals{"recovery.conf", "recovery.signal", "standby.signal",
+                                                           "conf.d"};
+  const std::string name = entry.path().filename();
+  return std::find(signals.begin(), signals.end(), name) != signals.end() ||
+         (name.ends_with(".conf") && entry.is_regular_file());
+}
+
+std::vector<fs::directory_entry> entries_of(const fs::path& directory) {
+  std::error_code failure;
+  std::vector<fs::directory_entry> entries;
+  fs::directory_iterator it(directory, failure);
+  if (failure.value() == ENOENT) return entries;
+  if (failure) throw system_error(failure.value(), directory.native());
+  for (const fs::directory_entry& entry : it) entries.push_back(entry);
+  return entries;
+}
+
+void create_directory_durably(const fs::path& directory) {
+  if (::mkdir(directory.c_str(), 0700) == 0) {
+    sync_directory(directory.parent_path());
+    return;
+  }
+  if (errno == EEXIST) return;
+  if (errno != ENOENT) throw system_error(errno, directory.native());
+  create_directory_durably(directory.parent_path());
+  create_directory_durably(directory);
+}
+
+void sync_file_system(const fs::path& path) {
+  const Fd fd = open_file(path, O_RDONLY | O_DIRECTORY);
+  if (::syncfs(fd.get()) != 0) throw system_error(errno, path.native() + ": flushing the file system");
+}
+
+}  // namespace
+
+RestoreDestination::RestoreDestination(fs::path directory, archive::TablespaceSpec spec, const Run& run)
+    : directory_(fs::absolute(directory).lexically_normal()), spec_(std::move(spec)), run_(run) {
+  check_directory();
+  for (const auto& tablespace : spec_.tablespaces) check_location(tablespace.location);
+}
+
+void RestoreDestination::check_directory() {
+  if (const auto pid = postgres::running_postmaster(directory_)) {
+    throw Error(Errc::in_use, fmt::format("a server (process {}) runs on {}; stop it first", *pid, directory_.native()));
+  }
+  for (const fs::directory_entry& entry : entries_of(directory_)) {
+    const std::string name = entry.path().filename();
+    if (name == marker) {
+      throw Error(Errc::exists, fmt::format("{} holds an unfinished restore (file {}); empty it and start again",
+                                            directory_.native(), marker));
+    }
+    if (!may_stay(entry)) {
+      throw Error(Errc::exists, fmt::format("Directory {} must be empty, but it holds {}; restore into another directory, "
+                                            "or move this one away", directory_.native(), name));
+    }
+    kept_.push_back(name);
+  }
+}
+
+void RestoreDestination::check_location(const fs::path& location) const {
+  if (!location.is_absolute()) {
+    throw Error(Errc::config, fmt::format("tablespace location {} is not an absolute path", location.native()));
+  }
+  for (const fs::directory_entry& entry : entries_of(location)) {
+    throw Error(Errc::exists, fmt::format("tablespace location {} must be empty, but it holds {}; give other locations "
+                                          "with --restore-spec, or move it away",
+                                          location.native(), entry.path().filename().native()));
+  }
+}
+
+void RestoreDestination::prepare() {
+  create_directory_durably(directory_);
+  replace_file(directory_ / marker,
+               "seawall is restoring into this directory, or was interrupted. Until this file is gone, nothing here can "
+               "be used: empty the directory and restore again.\n",
+               0600);
+  if (spec_.empty()) return;
+  create_directory_durably(directory_ / "pg_tblspc");
+  for (const auto& tablespace : spec_.tablespaces) {
+    create_directory_durably(tablespace.location);
+    const fs::path link = directory_ / "pg_tblspc" / tablespace.oid;
+    if (::symlink(tablespace.location.c_str(), link.c_str()) != 0) throw system_error(errno, link.native());
+  }
+}
+
+void RestoreDestination::finish(bool durable) {
+  if (durable) {
+    sync_file_system(directory_);
+    for (const auto& tablespace : spec_.tablespaces) sync_file_system(tablespace.location);
+  }
+  const fs::path provisional = directory_ / RestoredDirectory::provisional_control_file;
+  if (fs::exists(provisional)) {
+    fs::rename(provisional, directory_ / RestoredDirectory::control_file);
+    sync_directory(directory_ / "global");
+  }
+  fs::remove(directory_ / marker);
+  sync_directory(directory_);
+}
+
+}  // namespace seawall::ops

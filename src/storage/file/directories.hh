@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "base/file.hh"
+
+namespace seawall::storage {
+
+/// The directories of a file store: made when an object needs them, durably, and removed when the last object is gone.
+/// Named by what the keys in them begin with: "" for the root, "some/where/". Thread-safe; other processes may make and
+/// remove directories meanwhile.
+class Directories {
+ public:
+  /// `description` names the store in messages.
+  Directories(Fd root, std::string description) : root_(std::move(root)), description_(std::move(description)) {}
+
+  const Fd& root() const noexcept { return root_; }
+  /// Opens a directory to write in, made if it is missing. When it comes back, the way to it is durable.
+  Fd open(const std::string& directory);
+  /// Removes `directory` if it is empty, then its parents likewise.
+  void prune(std::string directory) noexcept;
+  /// After objects of `directories` were removed: prunes what is empty and makes the removals durable.
+  void settle(std::set<std::string, std::greater<>> directories);
+
+ private:
+  Fd make(const std::string& directory);
+  bool remove(const std::string& directory) noexcept;
+
+  Fd root_;
+  std::string description_;
+  std::mutex mutex_;
+  // Directories whose way from the root this process has synced. Whoever made them may have died before doing so, hence
+  // the first use of each costs the syncs, and later ones only this look-up.
+  std::set<std::string, std::less<>> durable_;
+};
+
+/// "some/where/" of "some/where/x" and of "some/where/x/"; "" of "x".
+std::string parent_of(std::string_view key);
+
+}  // namespace seawall::storage

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "config/setting.hh"
+
+namespace seawall::storage {
+
+/// What decides where an archive is kept and how its objects travel. main opens the store that they describe.
+struct StorageSettings : config::Group {
+  config::Setting<std::string> file_prefix{
+      *this,
+      {.name = "WALG_FILE_PREFIX",
+       .aliases = {"WALE_FILE_PREFIX"},
+       .doc =
+           "Directory that holds the archive: a local disk or a mounted file system. It must exist, so that a volume "
+           "which is not mounted is noticed."}};
+  config::Setting<std::string> storage_prefix{
+      *this,
+      {.name = "WALG_STORAGE_PREFIX",
+       .doc = "Path inside the storage under which all objects of this archive lie. Give each cluster its own."}};
+  config::Setting<std::string> compression_method{
+      *this,
+      {.name = "WALG_COMPRESSION_METHOD",
+       .initial = "lz4",
+       .doc =
+           "How new objects are compressed. Reading goes by the suffix of the stored name, so it can be changed at any "
+           "time."}};
+  config::Setting<std::uint64_t> network_rate_limit{
+      *this,
+      {.name = "WALG_NETWORK_RATE_LIMIT",
+       .doc = "Most bytes per second exchanged with the storage by this process, both directions together; 0 sets no "
+              "limit."}};
+};
+
+}  // namespace seawall::storage

@@ -1,0 +1,153 @@
+"""Options, markers and fixtures; and how two pytest processes share one list of tests."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+import seawall_harness as harness  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--claims", help="directory where workers that run side by side claim the tests they take")
+    parser.addoption("--counts", help="file for the names of the tests that passed and failed, as JSON")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: a sweep that only ./test --all runs")
+    config.addinivalue_line("markers", "once: not repeated in builds with sanitizers (memory, other programs)")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored when a shell started us in the background
+    config.seawall = {"collected": [], "passed": [], "failed": []}
+    config.seawall_not_run = []
+
+
+def pytest_generate_tests(metafunc):
+    if "major" in metafunc.fixturenames:
+        metafunc.parametrize("major", harness.MAJORS)
+
+
+def claim(session, items):
+    """The next test that no other worker has taken."""
+    for item in items:
+        if not session.config.option.claims:
+            return item
+        name = item.nodeid.replace("/", "_").replace("[", "(").replace("]", ")")[-200:]
+        try:
+            os.close(os.open(os.path.join(session.config.option.claims, name), os.O_CREAT | os.O_EXCL))
+            return item
+        except FileExistsError:
+            continue
+    return None
+
+
+def pytest_runtestloop(session):
+    session.config.seawall["collected"] = [item.nodeid for item in session.items]
+    if session.testsfailed and not session.config.option.continue_on_collection_errors:
+        raise session.Interrupted("errors while collecting")
+    if session.config.option.collectonly:
+        return True
+    items = iter(session.items)
+    item = claim(session, items)
+    while item is not None:
+        # The next one is claimed first: shared fixtures are torn down by looking at it.
+        following = claim(session, items)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        item = following
+    return True
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    outcome = item.config.seawall
+    if report.failed or report.skipped:  # a skip is a test that did not run, and that is a failure here
+        if item.nodeid not in outcome["failed"]:
+            outcome["failed"].append(item.nodeid)
+        if item.nodeid in outcome["passed"]:
+            outcome["passed"].remove(item.nodeid)
+    elif report.when == "call":
+        outcome["passed"].append(item.nodeid)
+    if report.when == "call" and item.config.option.claims:
+        print(f"   {'ok' if report.passed else 'FAILED'} {item.nodeid.split('/')[-1]} ({report.duration:.1f} s)",
+              file=sys.__stderr__, flush=True)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Comparisons with WAL-G are neither passed nor failed when there is none: they are left out, and the summary says so."""
+    if harness.WALG:
+        return
+    walg = [item for item in items if "walg" in item.fixturenames]
+    config.seawall_not_run = [item.nodeid for item in walg]
+    items[:] = [item for item in items if item not in walg]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.seawall_not_run:
+        terminalreporter.write_line(f"NOT RUN: {len(config.seawall_not_run)} comparisons with WAL-G: set WALG_BIN to a WAL-G "
+                                    "built from its source")
+
+
+def pytest_sessionfinish(session):
+    if session.config.option.counts:
+        pathlib.Path(session.config.option.counts).write_text(json.dumps(session.config.seawall), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def session_directory():
+    path = pathlib.Path(tempfile.mkdtemp(prefix="it-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def program(session_directory):
+    """A copy of the program where the servers' user can run it; the clone may lie in root's home."""
+    assert harness.PROGRAM.exists(), f"{harness.PROGRAM} is not built"
+    copy = harness.mkdir(session_directory / "bin") / "seawall"
+    shutil.copy(harness.PROGRAM, copy)
+    copy.chmod(0o755)
+    return copy
+
+
+@pytest.fixture
+def scratch(session_directory, program, request):
+    path = harness.give(harness.mkdir(pathlib.Path(tempfile.mkdtemp(prefix="t", dir=session_directory))))
+    made = harness.Scratch(path, program)
+    try:
+        yield made
+    finally:
+        try:
+            made.end()
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def archive(scratch):
+    return scratch.archive()
+
+
+@pytest.fixture
+def cluster(scratch, archive):
+    """A running PostgreSQL 15 with 1 MiB segments that archives into `archive`."""
+    made = scratch.cluster(archive)
+    made.start()
+    return made
+
+
+@pytest.fixture(scope="session")
+def walg(session_directory):
+    copy = harness.mkdir(session_directory / "walg") / "wal-g"
+    shutil.copy(harness.WALG, copy)
+    copy.chmod(0o755)
+    return copy

@@ -1,0 +1,287 @@
+"""What WAL-G wrote is read as WAL-G reads it; where data is missing, the failure names the object."""
+import hashlib
+import json
+import os
+import re
+
+import golden
+import pytest
+import seawall_harness as harness
+from golden import WALG, Line
+
+DEVIATIONS = golden.deviations()
+LINES = [line for case in golden.CASES for line in golden.lines(case)]
+RUNNABLE = [line for line in LINES if DEVIATIONS.left_out(line) is None]
+
+
+@pytest.fixture(scope="session")
+def unpacked(session_directory):
+    done = {}
+
+    def get(case):
+        if case not in done:
+            done[case] = golden.unpack(case, harness.mkdir(session_directory / f"case-{case}"))
+        return done[case]
+    return get
+
+
+@pytest.mark.parametrize("line", RUNNABLE, ids=lambda line: line.id)
+def test_line(scratch, unpacked, line):
+    wrong = golden.LineRun(scratch, line, unpacked(line.case)).run()
+    reason = DEVIATIONS.lines.get(line.id)
+    if reason is None:
+        assert not wrong, "\n".join(wrong)
+    else:
+        assert wrong, f"{line.id} no longer differs: take it out of tests/archives/deviations.txt ({reason})"
+
+
+def test_every_deviation_is_of_a_line_that_runs():
+    known = {line.id for line in RUNNABLE} | {f"degenerate/foreign-{name}" for name in FOREIGN}
+    assert sorted(set(DEVIATIONS.lines) - known) == []
+
+
+def test_what_is_not_built_is_not_there(archive):
+    """A word that the program has learnt must leave the list, so that its lines run."""
+    for word in DEVIATIONS.not_built:
+        if word.startswith("--"):
+            assert word not in archive.ok("backup-fetch", "--help").out, f"{word} is built"
+        elif " " not in word and not word.startswith("."):
+            assert archive.run(word, "--help").code != 0, f"{word} is built"
+
+
+def test_the_manual_has_every_deviation():
+    page = (harness.ROOT / "docs/compatibility.md").read_text()
+    for name, reason in {**DEVIATIONS.lines, **DEVIATIONS.not_built}.items():
+        assert name in page and reason in page, f"docs/compatibility.md does not have {name}: run tools/docs"
+
+
+FOREIGN = sorted(path.name for path in (WALG / "degenerate/foreign-codecs").iterdir() if path.suffix != ".sha256")
+EXTENSIONS = {"lz4": "lz4", "zstd": "zst", "gzip": "gz", "brotli": "br", "lzma": "lzma", "lzo": "lzo"}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_other_legal_forms_of_compression(scratch, unpacked, name):
+    """One segment as the stock tools of each codec write it: read, or refused by the name of what is not built."""
+    archive = golden.CaseArchive(scratch, "degenerate", unpacked("degenerate"))
+    extension = EXTENSIONS[name.split("-")[0]]
+    segment = "00000001000000000000000E"
+    (archive.root / f"wal_005/{segment}.lz4").unlink()
+    target = archive.root / f"wal_005/{segment}.{extension}"
+    target.write_bytes((WALG / "degenerate/foreign-codecs" / name).read_bytes())
+    harness.give(target)
+    out = scratch.path / "out"
+    result = archive.run("wal-fetch", segment, out, WALG_DOWNLOAD_CONCURRENCY=1)
+    want = (WALG / "degenerate/foreign-codecs/expected.sha256").read_text().split()[0]
+    if f".{extension}" in DEVIATIONS.not_built or f"degenerate/foreign-{name}" in DEVIATIONS.lines:
+        assert result.code not in (0, 74), f"{name} is read: take it out of tests/archives/deviations.txt\n{result}"
+        assert extension in result.err and not out.exists(), result
+    else:
+        assert result.code == 0, result
+        assert hashlib.sha256(out.read_bytes()).hexdigest() == want
+
+
+FULL, DELTA, LAST = ("base_00000001000000000000000E", "base_000000010000000000000010_D_00000001000000000000000E",
+                     "base_000000010000000000000013")
+SUMS = {FULL: "b1", DELTA: "b2", LAST: "latest"}
+SEGMENT = "wal_005/00000001000000000000000E.lz4"
+
+
+def part(backup, name):
+    return f"basebackups_005/{backup}/tar_partitions/{name}.tar.lz4"
+
+
+def sentinel(backup):
+    return f"basebackups_005/{backup}_backup_stop_sentinel.json"
+
+
+def gone(*names):
+    def change(root):
+        for name in names:
+            (root / name).unlink()
+    return change
+
+
+def contents(name, make):
+    def change(root):
+        path = root / name
+        path.write_bytes(make(path.read_bytes() if path.exists() else b""))
+    return change
+
+
+def no_parts(root):
+    for path in (root / f"basebackups_005/{DELTA}/tar_partitions").iterdir():
+        path.unlink()
+
+
+def foreign_objects(root):
+    for name in ("wal_005/README.txt", "basebackups_005/notes.json", "basebackups_005/other_dir/file", "top.txt"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("x\n")
+    (root / "wal_005/0000000100000000000000GG.lz4").write_bytes((root / SEGMENT).read_bytes())
+
+
+def unknown_keys(raw):
+    document = {key.lower(): value for key, value in json.loads(raw).items()}
+    return json.dumps({**document, "zzz": [1, {"a": None}]}, indent=1).encode()
+
+
+def old_sentinels(root):
+    """As WAL-G wrote them before its second version: the file lists in the sentinel, nothing beside it."""
+    for backup in (FULL, DELTA):
+        path, files = root / sentinel(backup), root / f"basebackups_005/{backup}/files_metadata.json"
+        document, lists = json.loads(path.read_text()), json.loads(files.read_text())
+        document.update(Files=lists["Files"], TarFileSets=lists["TarFileSets"])
+        for key in ("Version", "StartTime", "FinishTime", "DateFmt", "Hostname", "DataDir", "IsPermanent", "ChkpNum"):
+            document.pop(key, None)
+        files.unlink()
+        (root / f"basebackups_005/{backup}/metadata.json").unlink()
+        path.write_text(json.dumps(document))
+
+
+# What is done to a good archive → which backups still restore whole ("whole"), which must be refused (the words that the
+# message has to hold), and which may be refused but must not come back with less ("either").
+DAMAGE = {
+    "corrupt-part": (contents(part(LAST, "part_001"), lambda raw: raw[:len(raw) // 2] + b"\xff\xff\xff" + raw[len(raw) // 2 + 3:]),
+                     {LAST: "part_001", FULL: "whole", DELTA: "whole"}),
+    "empty-part": (contents(part(LAST, "part_001"), lambda raw: b""), {LAST: "part_001"}),
+    "truncated-part": (contents(part(LAST, "part_001"), lambda raw: raw[:len(raw) // 2]), {LAST: "part_001"}),
+    "truncated-part-tail": (contents(part(LAST, "part_001"), lambda raw: raw[:-4]), {LAST: "part_001"}),
+    "part-missing": (gone(part(LAST, "part_002")), {LAST: "part_002", FULL: "whole"}),
+    "parts-missing": (gone(part(LAST, "part_002"), part(LAST, "part_003")), {LAST: "part_00"}),
+    "no-parts": (no_parts, {DELTA: "tar_partitions", FULL: "whole", LAST: "whole"}),
+    "no-pg-control": (gone(part(LAST, "pg_control")), {LAST: "pg_control"}),
+    "no-backup-label": (gone(part(LAST, "backup_label")), {LAST: "backup_label"}),
+    "garbage-first": (gone(sentinel(FULL)), {FULL: FULL, DELTA: FULL, LAST: "whole"}),
+    "garbage-middle": (gone(sentinel(DELTA)), {FULL: "whole", DELTA: DELTA, LAST: "whole"}),
+    "garbage-last": (gone(sentinel(LAST)), {FULL: "whole", DELTA: "whole", LAST: LAST}),
+    "foreign-objects": (foreign_objects, {FULL: "whole", DELTA: "whole", LAST: "whole"}),
+    "no-files-metadata": (gone(f"basebackups_005/{DELTA}/files_metadata.json"),
+                          {FULL: "whole", DELTA: "files_metadata.json", LAST: "whole"}),
+    "no-files-metadata-of-the-full": (gone(f"basebackups_005/{FULL}/files_metadata.json"),
+                                      {FULL: "either", DELTA: "either", LAST: "whole"}),
+    "no-metadata": (gone(f"basebackups_005/{FULL}/metadata.json"), {FULL: "whole", DELTA: "whole", LAST: "whole"}),
+    "sentinel-empty": (contents(sentinel(DELTA), lambda raw: b""), {FULL: "whole", DELTA: "sentinel.json", LAST: "whole"}),
+    "sentinel-not-json": (contents(sentinel(DELTA), lambda raw: b'{"LSN":12\n'),
+                          {FULL: "whole", DELTA: "sentinel.json", LAST: "whole"}),
+    "sentinel-unknown-keys": (contents(sentinel(DELTA), unknown_keys), {FULL: "whole", DELTA: "whole", LAST: "whole"}),
+    "sentinel-v1": (old_sentinels, {FULL: "whole", DELTA: "either", LAST: "whole"}),
+}
+
+
+def damaged(scratch, unpacked, change):
+    archive = golden.CaseArchive(scratch, "degenerate", unpacked("degenerate"))
+    times = {path: path.stat() for path in archive.root.rglob("*")}
+    change(archive.root)
+    for path, before in times.items():
+        if path.exists():
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    harness.give(archive.root, recursive=True)
+    return archive
+
+
+QUICK = {"WALG_DOWNLOAD_FILE_RETRIES": 1, "WALG_DOWNLOAD_CONCURRENCY": 1}
+
+
+@pytest.mark.parametrize("name,backup", [(name, backup) for name, (_, outcome) in DAMAGE.items() for backup in outcome])
+def test_damaged_backup(scratch, unpacked, name, backup):
+    change, outcome = DAMAGE[name]
+    archive = damaged(scratch, unpacked, change)
+    before = archive.contents()
+    target = scratch.path / "m"
+    result = archive.run("backup-fetch", target, backup, **QUICK)
+    words = outcome[backup]
+    want = golden.expected_sums(WALG / f"degenerate/expect/{SUMS[backup]}.restored.sha256")
+    if words == "whole":
+        assert result.code == 0, result
+    elif words != "either":
+        assert result.code == 1, f"a restore that has lost data must fail\n{result}"
+        assert words in result.err, f"the message does not name {words}\n{result}"
+        if target.exists() and any(target.iterdir()):
+            assert not (target / "global/pg_control").exists(), "what is left of a failed restore must not start"
+    if result.code == 0:
+        have = golden.sums(target)
+        assert sorted(key for key in set(have) | set(want) if have.get(key) != want.get(key)) == []
+    assert archive.contents() == before
+
+
+@pytest.mark.parametrize("name", ["garbage-first", "garbage-middle", "garbage-last", "foreign-objects", "sentinel-not-json",
+                                  "sentinel-empty", "sentinel-unknown-keys"])
+@pytest.mark.parametrize("flags", ["", "--detail", "--detail --json"])
+def test_list_of_a_damaged_archive(scratch, unpacked, name, flags):
+    archive = damaged(scratch, unpacked, DAMAGE[name][0])
+    file = f"backup-list{flags.replace(' --', '-').replace('--', '-')}.out"
+    want = WALG / f"degenerate/mutations/{name}/{file}"
+    want = want if want.exists() else WALG / f"degenerate/expect/{file}"
+    result = archive.ok("backup-list", *flags.split())
+    run = golden.LineRun.__new__(golden.LineRun)
+    run.line = Line("degenerate", "", 0, "backup-list", {})
+    run.places = lambda: []
+    assert run.tagged(result.out) == want.read_text()
+
+
+WAL_DAMAGE = {
+    "wal-corrupt": (contents(SEGMENT, lambda raw: raw[:60] + b"CORRUPT!" + raw[68:]), "fails"),
+    "wal-empty-object": (contents(SEGMENT, lambda raw: b""), "fails"),
+    "wal-truncated": (contents(SEGMENT, lambda raw: raw[:len(raw) // 2]), "fails"),
+    "wal-tail-cut": (contents(SEGMENT, lambda raw: raw[:-4]), "fails"),
+    "wal-lost": (gone(SEGMENT), "missing"),
+    "two-codecs": (contents(SEGMENT.replace("lz4", "zst"), lambda raw: b"no zstd"), "fetched"),
+    "partial-beside": (contents("wal_005/0000000100000000000000A0.partial.lz4", lambda raw: b"x"), "fetched"),
+    "uncompressed-partial": (contents("wal_005/00000001000000000000000E.partial", lambda raw: b"x"), "fetched"),
+    "trailing-dot": (lambda root: trailing_dot(root), "fetched"),
+}
+
+
+def trailing_dot(root):
+    import subprocess
+    raw = subprocess.run(["lz4", "-qdc", root / SEGMENT], capture_output=True, check=True).stdout
+    (root / SEGMENT).unlink()
+    (root / "wal_005/00000001000000000000000E.").write_bytes(raw)
+
+
+@pytest.mark.parametrize("name", WAL_DAMAGE)
+def test_damaged_wal(scratch, unpacked, name):
+    change, outcome = WAL_DAMAGE[name]
+    archive = damaged(scratch, unpacked, change)
+    out = scratch.path / "out"
+    result = archive.run("wal-fetch", "00000001000000000000000E", out, WALG_DOWNLOAD_CONCURRENCY=1)
+    if outcome == "fetched":
+        assert result.code == 0, result
+        want = (WALG / "degenerate/foreign-codecs/expected.sha256").read_text().split()[0]
+        assert hashlib.sha256(out.read_bytes()).hexdigest() == want
+        return
+    assert result.code == (74 if outcome == "missing" else 126), result
+    assert "00000001000000000000000E" in result.err
+    assert not out.exists(), "PostgreSQL would take what is there for the segment"
+
+
+def recoveries():
+    """Recoveries that were done with WAL-G and PostgreSQL: case, name, backup, settings and the contents then."""
+    for case in golden.CASES:
+        path = WALG / case / "content.json"
+        if path.exists():
+            for name, each in json.loads(path.read_text()).items():
+                marks = [pytest.mark.long] if each.get("long") else []
+                yield pytest.param(case, each, id=f"{case}/{name}", marks=marks)
+
+
+@pytest.mark.parametrize("case,recovery", recoveries())
+def test_recovered_content(scratch, unpacked, case, recovery):
+    archive = golden.CaseArchive(scratch, case, unpacked(case), copy=False)
+    restored = scratch.restored(archive, recovery["backup"], major=recovery.get("major", 15), database="app")
+    (restored.data / "standby.signal").unlink(missing_ok=True)
+    restored.recovery(**recovery["settings"])
+    restored.start(archive_mode="off")
+    restored.wait_promoted()
+    databases = restored.sql("select datname from pg_database where datallowconn and not datistemplate order by 1").split()
+    have = {database: restored.digest(database).splitlines() for database in databases}
+    if os.environ.get("SEAWALL_REWRITE"):  # with SEAWALL_BIN = WAL-G: what the reference recovers
+        path = WALG / case / "content.json"
+        document = json.loads(path.read_text())
+        for each in document.values():
+            if each["backup"] == recovery["backup"] and each["settings"] == recovery["settings"]:
+                each["content"] = have
+        path.write_text(json.dumps(document, indent=1) + "\n")
+    else:
+        assert have == recovery["content"]
+    assert re.search(r"selected new timeline ID", restored.log_text()), restored.log_text()[-2000:]
