@@ -17,3 +17,7 @@ if(SEAWALL_SANITIZE)
   target_compile_options(seawall_options INTERFACE -fsanitize=${SEAWALL_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(seawall_options INTERFACE -fsanitize=${SEAWALL_SANITIZE})
 endif()
+if(SEAWALL_FUZZ)
+  # The parsers themselves are instrumented, not just the target's main file: else the fuzzer works blind.
+  target_compile_options(seawall_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()

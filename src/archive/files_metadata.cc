@@ -156,18 +156,18 @@ void FilesMetadataWriter::finish() {
 namespace {
 
 /// files_metadata.json as a sequence of events. Where a value belongs follows from the section and the depth.
-class Reader final : public JsonEvents<Reader> {
+class Reader final : public JsonEvents {
  public:
   explicit Reader(const FilesMetadataEvents& events) : events_(events) {}
 
-  bool on_key(std::string_view key) {
+  bool on_key(std::string_view key) override {
     if (depth() == 1) return choose_section(key);
     if (depth() == 2) return begin_entry(key);
     field_ = field_of(key);
     return field_ != Field::none || skip_value();
   }
 
-  bool on_begin(bool is_object) {
+  bool on_begin(bool is_object) override {
     if (depth() == 1) return is_object || fail("no JSON object");
     if (depth() == 2) return is_object || fail("a section that is no object");
     if (section_ == Section::parts) return depth() == 3 && !is_object ? true : fail("a part without a list of files");
@@ -177,32 +177,32 @@ class Reader final : public JsonEvents<Reader> {
     return fail("a file's member of the wrong type");
   }
 
-  bool on_end() {
+  bool on_end() override {
     if (depth() == 2 && section_ == Section::files) report();
     return true;
   }
 
-  bool on_null() {
+  bool on_null() override {
     if (depth() == 0) return fail("no JSON object");
     // As an absent member; a file of which nothing is said is a file all the same.
     if (depth() == 2 && section_ == Section::files) report();
     return true;
   }
 
-  bool on_bool(bool truth) {
+  bool on_bool(bool truth) override {
     if (field() == Field::is_incremented) return set(entry_.is_incremented, truth);
     if (field() == Field::is_skipped) return set(entry_.is_skipped, truth);
     return wrong_type();
   }
 
-  bool on_number(std::string_view text) {
-    if (field() == Field::updates) return number(text, entry_.updates_count);
-    if (field() == Field::corrupt_count) return number(text, entry_.corrupt_count);
-    if (field() == Field::corrupt_blocks && depth() == 5) return number(text, entry_.corrupt_blocks.emplace_back());
+  bool on_number(std::string_view text) override {
+    if (field() == Field::updates) return natural(text, entry_.updates_count);
+    if (field() == Field::corrupt_count) return natural(text, entry_.corrupt_count);
+    if (field() == Field::corrupt_blocks && depth() == 5) return natural(text, entry_.corrupt_blocks.emplace_back());
     return wrong_type();
   }
 
-  bool on_text(std::string_view text) {
+  bool on_text(std::string_view text) override {
     if (section_ == Section::parts && depth() == 3) {
       if (events_.part_file) events_.part_file(name_, text);
       return true;
@@ -273,7 +273,7 @@ class Reader final : public JsonEvents<Reader> {
   }
 
   template <class T>
-  bool number(std::string_view text, T& into) {
+  bool natural(std::string_view text, T& into) {
     const auto value = parse_int<T>(text);
     if (!value) return fail(fmt::format("a number that is not natural, or too large: {}", text.substr(0, 40)));
     into = *value;

@@ -1,9 +1,6 @@
 #include "archive/detail/json.hh"
 
 #include <fmt/format.h>
-#include <rapidjson/error/en.h>
-#include <rapidjson/memorystream.h>
-#include <rapidjson/reader.h>
 
 #include <algorithm>
 #include <charconv>
@@ -12,38 +9,40 @@
 #include <cstdlib>
 #include <utility>
 
+#include "archive/detail/json_stream.hh"
 #include "archive/detail/utf8.hh"
 #include "base/text.hh"
 
 namespace seawall::archive {
 namespace {
 
-/// Values are visited and destroyed recursively; no real document comes near.
-constexpr std::size_t max_depth = 1000;
-
-/// Builds the tree from the tokenizer's events. Numbers come as written.
-class Builder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Builder> {
+/// Builds the tree. Its depth is limited by JsonEvents: trees are visited and destroyed recursively.
+class Builder final : public JsonEvents {
  public:
-  bool Null() { return static_cast<bool>(place({})); }
-  bool Bool(bool truth) { return static_cast<bool>(place({.kind = Json::Kind::boolean, .truth = truth})); }
-  bool RawNumber(const char* text, rapidjson::SizeType bytes, bool) {
-    return static_cast<bool>(place({.kind = Json::Kind::number, .text = std::string(text, bytes)}));
-  }
-  bool String(const char* text, rapidjson::SizeType bytes, bool) {
-    return static_cast<bool>(place({.kind = Json::Kind::text, .text = replace_invalid_utf8({text, bytes})}));
-  }
-  bool Key(const char* text, rapidjson::SizeType bytes, bool) {
-    open_.back()->members.push_back({replace_invalid_utf8({text, bytes}), {}});
-    return true;
-  }
-  bool StartObject() { return enter(Json::Kind::object); }
-  bool StartArray() { return enter(Json::Kind::array); }
-  bool EndObject(rapidjson::SizeType) { return leave(); }
-  bool EndArray(rapidjson::SizeType) { return leave(); }
-
   Json take() { return std::move(root_); }
 
  private:
+  bool on_null() override { return place({}) != nullptr; }
+  bool on_bool(bool truth) override { return place({.kind = Json::Kind::boolean, .truth = truth}) != nullptr; }
+  bool on_number(std::string_view text) override {
+    return place({.kind = Json::Kind::number, .text = std::string(text)}) != nullptr;
+  }
+  bool on_text(std::string_view text) override {
+    return place({.kind = Json::Kind::text, .text = replace_invalid_utf8(text)}) != nullptr;
+  }
+  bool on_key(std::string_view key) override {
+    open_.back()->members.push_back({replace_invalid_utf8(key), {}});
+    return true;
+  }
+  bool on_begin(bool is_object) override {
+    open_.push_back(place({.kind = is_object ? Json::Kind::object : Json::Kind::array}));
+    return true;
+  }
+  bool on_end() override {
+    open_.pop_back();
+    return true;
+  }
+
   Json* place(Json value) {
     if (open_.empty()) {
       root_ = std::move(value);
@@ -54,15 +53,6 @@ class Builder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Builder> 
     Json& slot = parent.kind == Json::Kind::array ? parent.items.emplace_back() : parent.members.back().value;
     slot = std::move(value);
     return &slot;
-  }
-  bool enter(Json::Kind kind) {
-    if (open_.size() == max_depth) return false;
-    open_.push_back(place({.kind = kind}));
-    return true;
-  }
-  bool leave() {
-    open_.pop_back();
-    return true;
   }
 
   Json root_;
@@ -179,20 +169,9 @@ class Printer {
 }  // namespace
 
 Json parse_json(std::string_view text, Errc code, std::string_view origin) {
-  rapidjson::MemoryStream stream(text.data(), text.size());
+  MemorySource source(bytes_of(text));
   Builder builder;
-  rapidjson::Reader reader;
-  constexpr unsigned flags = rapidjson::kParseNumbersAsStringsFlag | rapidjson::kParseIterativeFlag;
-  const rapidjson::ParseResult result = reader.Parse<flags>(stream, builder);
-  if (result.IsError()) {
-    const bool ours = result.Code() == rapidjson::kParseErrorTermination;
-    throw Error(code, fmt::format("{}: not valid JSON at byte {}: {}", origin, result.Offset(),
-                                  ours ? "nested too deeply" : rapidjson::GetParseError_En(result.Code())));
-  }
-  // The tokenizer takes a NUL byte for the end.
-  if (stream.Tell() != text.size()) {
-    throw Error(code, fmt::format("{}: not valid JSON at byte {}: a NUL byte", origin, stream.Tell()));
-  }
+  parse_json_stream(source, builder, origin, code);
   return builder.take();
 }
 

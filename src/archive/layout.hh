@@ -14,14 +14,14 @@ inline constexpr std::string_view backups_folder = "basebackups_005/";
 inline constexpr std::string_view wal_folder = "wal_005/";
 inline constexpr std::string_view sentinel_suffix = "_backup_stop_sentinel.json";
 
-std::string wal_object(std::string_view file_name);            ///< "wal_005/000000010000000000000003"
-std::string sentinel_object(std::string_view backup);          ///< the commit point: a backup exists iff this does
+std::string wal_object(std::string_view file_name);    ///< "wal_005/000000010000000000000003"
+std::string sentinel_object(std::string_view backup);  ///< the commit point: a backup exists iff this does
 std::string metadata_object(std::string_view backup);
 std::string files_metadata_object(std::string_view backup);
-std::string manifest_object(std::string_view backup);          ///< "basebackups_005/NAME/seawall.json", ours
-std::string lease_object(std::string_view backup);             ///< "basebackups_005/NAME/seawall_lease.json", ours
-std::string parts_folder(std::string_view backup);             ///< "basebackups_005/NAME/tar_partitions/"
-std::string part_name(unsigned number);                        ///< "part_001.tar"
+std::string manifest_object(std::string_view backup);  ///< "basebackups_005/NAME/seawall.json", ours
+std::string lease_object(std::string_view backup);     ///< "basebackups_005/NAME/seawall_lease.json", ours
+std::string parts_folder(std::string_view backup);     ///< "basebackups_005/NAME/tar_partitions/"
+std::string part_name(unsigned number);                ///< "part_001.tar"
 inline constexpr std::string_view control_part = "pg_control.tar";
 inline constexpr std::string_view label_part = "backup_label.tar";
 

@@ -81,19 +81,19 @@ void ManifestWriter::finish() {
 
 namespace {
 
-class Reader final : public JsonEvents<Reader> {
+class Reader final : public JsonEvents {
  public:
   explicit Reader(std::string_view origin) : origin_(origin) {}
 
   Manifest take() { return std::move(manifest_); }
   bool complete() const { return have_version_ && have_objects_; }
 
-  bool on_key(std::string_view key) {
+  bool on_key(std::string_view key) override {
     field_ = field_of(key);
     return field_ != Field::none || skip_value();
   }
 
-  bool on_begin(bool is_object) {
+  bool on_begin(bool is_object) override {
     const bool expected = is_object == (depth() == 1 || depth() == 3 || depth() == 4);
     const bool allowed = depth() == 1 || (depth() == 2 && field_ == Field::objects) || depth() == 3 ||
                          (depth() == 4 && field_ == Field::blocks) || (depth() == 5 && field_ == Field::offsets);
@@ -107,37 +107,37 @@ class Reader final : public JsonEvents<Reader> {
     return true;
   }
 
-  bool on_end() {
+  bool on_end() override {
     if (depth() != 2) return true;
     field_ = Field::objects;
     return check_object();
   }
 
-  bool on_null() { return wrong_type(); }
-  bool on_bool(bool) { return wrong_type(); }
+  bool on_null() override { return wrong_type(); }
+  bool on_bool(bool) override { return wrong_type(); }
 
-  bool on_number(std::string_view text) {
+  bool on_number(std::string_view text) override {
     switch (field_) {
       case Field::version:
         return version(text);
       case Field::system_identifier:
-        return number(text, manifest_.header.system_identifier);
+        return natural(text, manifest_.header.system_identifier);
       case Field::segment_bytes:
-        return number(text, manifest_.header.segment_bytes);
+        return natural(text, manifest_.header.segment_bytes);
       case Field::bytes:
-        return number(text, object().bytes) && (have_.bytes = true);
+        return natural(text, object().bytes) && (have_.bytes = true);
       case Field::raw_bytes:
-        return number(text, object().raw_bytes) && (have_.raw_bytes = true);
+        return natural(text, object().raw_bytes) && (have_.raw_bytes = true);
       case Field::raw_stride:
-        return number(text, object().raw_stride);
+        return natural(text, object().raw_stride);
       case Field::offsets:
-        return depth() == 5 ? number(text, object().block_offsets.emplace_back()) : wrong_type();
+        return depth() == 5 ? natural(text, object().block_offsets.emplace_back()) : wrong_type();
       default:
         return wrong_type();
     }
   }
 
-  bool on_text(std::string_view text) {
+  bool on_text(std::string_view text) override {
     switch (field_) {
       case Field::tool:
         manifest_.header.tool = text;
@@ -230,7 +230,7 @@ class Reader final : public JsonEvents<Reader> {
     return have_version_ = true;
   }
 
-  bool number(std::string_view text, std::uint64_t& into) {
+  bool natural(std::string_view text, std::uint64_t& into) {
     const auto value = parse_int<std::uint64_t>(text);
     if (!value) return fail(fmt::format("a number that is not natural, or too large: {}", text.substr(0, 40)));
     into = *value;

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "archive/layout.hh"
@@ -115,18 +114,12 @@ class WalFetch final {
       const std::int64_t now = stat_of(*fd, running.native()).st_size;
       if (now != size) still = 0;
       size = now;
-      if (still >= patience && (still >= patience_with_living || !being_written(*fd))) break;
+      if (still >= patience && (still >= patience_with_living || !is_being_written(*fd))) break;
       run_.clock.sleep(poll_interval, run_.stop);
       run_.check();
     }
     run_.log.info("the download of '{}' under way does not go on; fetching it here", name_);
     ::unlink(running.c_str());
-    return false;
-  }
-
-  static bool being_written(const Fd& fd) {
-    if (::flock(fd.get(), LOCK_SH | LOCK_NB) != 0) return true;
-    ::flock(fd.get(), LOCK_UN);
     return false;
   }
 

@@ -12,7 +12,6 @@ namespace seawall::ops {
 namespace {
 
 using testing::ElementsAre;
-using testing::Not;
 namespace fs = std::filesystem;
 
 /// Does something whenever somebody sleeps, as another process would meanwhile.
@@ -91,7 +90,6 @@ TEST_F(FetchWal, DoesNotOverwrite) {
 
 TEST_F(FetchWal, DoesNotOverwriteWhatAppearsMeanwhile) {
   store_segment({.number = 5});
-  const std::shared_ptr<storage::Store> filled = repository_.store;
   const Error error = thrown_by([&] {
     pipeline::Repository repository = repository_;
     repository.store = storage::with_faults(storage::make_memory_store(clock_), [&](const storage::Request& request) {
@@ -364,12 +362,17 @@ TEST_F(FetchWal, PrefetchIsDueWhenMostIsMissing) {
   EXPECT_TRUE(prefetch_is_due(settings_, name(1), mib, destination_));
   write_file(finished_ / name(2), "");
   EXPECT_TRUE(prefetch_is_due(settings_, name(1), mib, destination_));
-  write_file(running_ / name(3), "");
+  write_file(finished_ / name(4), "");
   EXPECT_FALSE(prefetch_is_due(settings_, name(1), mib, destination_));
   EXPECT_TRUE(prefetch_is_due(settings_, name(2), mib, destination_));
+  write_file(running_ / name(5), "left by a process that died");
+  EXPECT_TRUE(prefetch_is_due(settings_, name(2), mib, destination_));
+  const Fd writer = open_file(running_ / name(5), O_RDWR);
+  ASSERT_EQ(::flock(writer.get(), LOCK_EX), 0);
+  EXPECT_FALSE(prefetch_is_due(settings_, name(2), mib, destination_));
   EXPECT_FALSE(prefetch_is_due(settings_, "00000002.history", mib, destination_));
   set(settings_.download_concurrency, "1");
-  EXPECT_FALSE(prefetch_is_due(settings_, name(2), mib, destination_));
+  EXPECT_FALSE(prefetch_is_due(settings_, name(7), mib, destination_));
 }
 
 TEST_F(FetchWal, FailureStopsRecoveryButNotAStandby) {

@@ -111,7 +111,7 @@ class Prefetch final {
   bool abandoned(const fs::path& path) const {
     const std::optional<Fd> fd = try_open_file(path, O_RDONLY);
     if (!fd) return false;
-    if (::flock(fd->get(), LOCK_SH | LOCK_NB) != 0) return false;
+    if (is_being_written(*fd)) return false;
     const struct stat status = stat_of(*fd, path.native());
     const Time written(std::chrono::seconds(status.st_mtim.tv_sec) + std::chrono::nanoseconds(status.st_mtim.tv_nsec));
     return run_.clock.wall() - written > stale_after;
@@ -141,7 +141,10 @@ bool prefetch_is_due(const FetchWalSettings& settings, std::string_view name, st
   unsigned missing = 0;
   for (unsigned n = 1; n <= count; ++n) {
     const std::string later = archive::Segment{segment->timeline, segment->number + n}.name(segment_bytes);
-    if (!is_there(folders.finished / later) && !is_there(folders.running / later)) ++missing;
+    if (is_there(folders.finished / later)) continue;
+    ++missing;
+    const std::optional<Fd> running = try_open_file(folders.running / later, O_RDONLY);
+    if (running && is_being_written(*running)) return false;
   }
   return missing * 2 > count;
 }

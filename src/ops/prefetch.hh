@@ -41,7 +41,7 @@ struct PrefetchFolders {
 PrefetchFolders prefetch_folders(const FetchWalSettings& settings, const std::filesystem::path& destination);
 
 /// Whether starting a prefetch after segment `name` was fetched is worth a process: more than half of the segments that
-/// would be fetched ahead are neither there nor on their way. Costs a few system calls.
+/// would be fetched ahead are not there, and no other prefetch is at work on them. Costs a few system calls.
 bool prefetch_is_due(const FetchWalSettings& settings, std::string_view name, std::uint64_t segment_bytes,
                      const std::filesystem::path& destination);
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -93,6 +94,12 @@ bool move_file(const std::filesystem::path& from, const std::filesystem::path& t
   if (errno == EXDEV) return false;
   if (errno == EINVAL || errno == ENOSYS || errno == ENOTSUP) return link_then_unlink(from, to);
   throw system_error(errno, to.native());
+}
+
+bool is_being_written(const Fd& fd) noexcept {
+  if (::flock(fd.get(), LOCK_SH | LOCK_NB) != 0) return true;
+  ::flock(fd.get(), LOCK_UN);
+  return false;
 }
 
 std::optional<std::uint64_t> download_wal(const pipeline::Repository& repository, const pipeline::Found& found,

@@ -38,6 +38,9 @@ std::filesystem::path temporary_beside(const std::filesystem::path& destination)
 /// rename(2) that never overwrites. False: the two are on different file systems. Errc::exists naming `to`.
 bool move_file(const std::filesystem::path& from, const std::filesystem::path& to);
 
+/// Whether a prefetch of ours that lives holds this file: it locks what it writes. WAL-G's do not.
+bool is_being_written(const Fd& fd) noexcept;
+
 /// What a WAL file is checked against when it is fetched.
 struct WalExpectation {
   std::string_view name;

@@ -121,4 +121,35 @@ class WalTest : public testing::Test {
   pipeline::Repository repository_;
 };
 
+/// A cluster that pushes.
+class PushWal : public WalTest {
+ protected:
+  PushOutcome push(const std::string& name) { return push_path(pg_wal_ / name); }
+  PushOutcome push_path(const std::filesystem::path& path) {
+    return push_wal(repository_, path, settings_, postgres_, run());
+  }
+  Error refused(const std::string& name) {
+    return thrown_by([&] { push(name); });
+  }
+
+  std::string put_segment(const test::WalSegment& segment = {}) {
+    return put_named(name_of(segment), segment.content());
+  }
+  std::string put_named(const std::string& name, std::string_view content) {
+    write_file(pg_wal_ / name, content);
+    return name;
+  }
+  std::string put_ready(const test::WalSegment& segment) {
+    write_file(pg_wal_ / "archive_status" / (name_of(segment) + ".ready"), "");
+    return put_segment(segment);
+  }
+  void set(config::SettingBase& setting, std::string_view text) {
+    setting.parse(text, {config::Origin::Kind::flag, "test"});
+  }
+  std::vector<std::string> receipts() { return names_in(pg_wal_ / "walg_data" / "walg_archive_status"); }
+
+  PushWalSettings settings_;
+  PostgresSettings postgres_;
+};
+
 }  // namespace seawall::ops

@@ -1,0 +1,133 @@
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "pipeline/object_reader.hh"
+#include "pipeline/object_writer.hh"
+#include "storage/memory/memory_store.hh"
+#include "storage/wrap/faulty.hh"
+
+namespace seawall::pipeline {
+namespace {
+
+class Pipeline : public testing::Test {
+ protected:
+  static Repository repository_on(std::unique_ptr<storage::Store> store, std::string_view codec = "lz4") {
+    return {.store = std::move(store), .prefix = "main/", .codec = codec::find_codec(codec)};
+  }
+  static std::string bytes(std::size_t size, unsigned seed) {
+    std::mt19937 random(seed);
+    std::string text(size, '\0');
+    for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i % 3 == 0 ? random() : 'a');
+    return text;
+  }
+  static Stored put(const Repository& repository, std::string_view name, const std::string& content,
+                    storage::PutOptions options = {}) {
+    EncodedObjectWriter writer(repository, name, std::move(options), {.key = name, .size_hint = content.size()}, {});
+    writer.filter().write(bytes_of(content));
+    return writer.commit();
+  }
+  static std::string get(const Repository& repository, std::string_view name) {
+    const auto found = find_encoded(repository, name, {});
+    if (!found) return "absent";
+    StringSink text;
+    pull(repository, found->object, *found->codec, text, {});
+    return text.text();
+  }
+  static Errc code_of(const std::function<void()>& action, std::string& message) {
+    try {
+      action();
+    } catch (const Error& error) {
+      message = error.what();
+      return error.code();
+    }
+    return Errc::bug;
+  }
+
+  ManualClock clock_{Time(std::chrono::seconds(1'000'000))};
+};
+
+TEST_F(Pipeline, ObjectsOfEverySizeComeBack) {
+  const Repository repository = repository_on(storage::make_memory_store(clock_));
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{65536}, std::size_t{9'000'001}}) {
+    const std::string content = bytes(size, static_cast<unsigned>(size));
+    const std::string name = "wal_005/" + std::to_string(size);
+    const Stored stored = put(repository, name, content);
+    EXPECT_EQ(stored.object.key, "main/" + name + ".lz4");
+    EXPECT_EQ(get(repository, name), content) << size << " bytes";
+  }
+}
+
+TEST_F(Pipeline, DigestIsOfTheStoredBytesInBothDirections) {
+  const Repository repository = repository_on(storage::make_memory_store(clock_));
+  const Stored stored = put(repository, "x", bytes(10'000'000, 7));
+  StringSink text;
+  EXPECT_EQ(pull(repository, stored.object, *repository.codec, text, {}).digest, stored.digest);
+}
+
+TEST_F(Pipeline, WithoutCommitThereIsNothing) {
+  const Repository repository = repository_on(storage::make_memory_store(clock_));
+  {
+    EncodedObjectWriter writer(repository, "x", {}, {.key = "x"}, {});
+    writer.filter().write(bytes_of(bytes(20'000'000, 1)));
+  }
+  EXPECT_EQ(get(repository, "x"), "absent");
+}
+
+TEST_F(Pipeline, AFailedPartLeavesNothing) {
+  auto store = storage::with_faults(storage::make_memory_store(clock_), [](const storage::Request& request) {
+    if (request.operation == "complete") throw Error(Errc::network, "broken");
+  });
+  const Repository repository = repository_on(std::move(store));
+  std::string message;
+  EXPECT_EQ(code_of([&] { put(repository, "x", bytes(20'000'000, 1)); }, message), Errc::network);
+  EXPECT_EQ(get(repository, "x"), "absent");
+}
+
+TEST_F(Pipeline, OnlyIfAbsentTellsThatItWasThere) {
+  const Repository repository = repository_on(storage::make_memory_store(clock_));
+  EXPECT_TRUE(put(repository, "x", "first", {.only_if_absent = true}).created);
+  EXPECT_FALSE(put(repository, "x", "second", {.only_if_absent = true}).created);
+  EXPECT_EQ(get(repository, "x"), "first");
+}
+
+TEST_F(Pipeline, FindsAnObjectUnderAnotherCodecsSuffix) {
+  Repository repository = repository_on(storage::make_memory_store(clock_), "none");
+  put(repository, "wal_005/a", "plain");
+  repository.codec = codec::find_codec("lz4");
+  EXPECT_EQ(get(repository, "wal_005/a"), "plain");
+}
+
+TEST_F(Pipeline, ASuffixThatCannotBeReadIsNotAbsence) {
+  const Repository repository = repository_on(storage::make_memory_store(clock_));
+  repository.store->put("main/wal_005/a.lzo", bytes_of("x"), {}, {});
+  std::string message;
+  EXPECT_EQ(code_of([&] { find_encoded(repository, "wal_005/a", {}); }, message), Errc::unsupported);
+  EXPECT_NE(message.find(".lzo"), std::string::npos) << message;
+}
+
+TEST_F(Pipeline, EmptyTruncatedAndDamagedObjectsAreCorruptAndNamed) {
+  const Repository repository = repository_on(storage::make_memory_store(clock_));
+  const std::string content = bytes(300'000, 3);
+  put(repository, "x", content);
+  const std::string stored = *try_get(repository, "x.lz4", {});
+  std::string flipped = stored;
+  flipped[flipped.size() / 2] = static_cast<char>(flipped[flipped.size() / 2] ^ 1);
+  for (const std::string& bad : {std::string(), stored.substr(0, stored.size() - 4), stored.substr(0, 1000), flipped}) {
+    repository.store->put("main/x.lz4", bytes_of(bad), {}, {});
+    std::string message;
+    EXPECT_EQ(code_of([&] { get(repository, "x"); }, message), Errc::corrupt) << bad.size() << " bytes";
+    EXPECT_NE(message.find("main/x.lz4"), std::string::npos) << message;
+  }
+}
+
+TEST_F(Pipeline, PartNamesTellTheirCodec) {
+  EXPECT_EQ(codec_of_key("a/part_001.tar.lz4").name, "lz4");
+  EXPECT_EQ(codec_of_key("a/part_001.tar").name, "none");
+  std::string message;
+  EXPECT_EQ(code_of([&] { codec_of_key("a/part_001.tar.xyz"); }, message), Errc::unsupported);
+  EXPECT_NE(message.find(".xyz"), std::string::npos) << message;
+}
+
+}  // namespace
+}  // namespace seawall::pipeline

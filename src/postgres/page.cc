@@ -40,7 +40,7 @@ constexpr std::array<std::uint32_t, lanes> first_sums{
   Lanes sums[groups];
   std::memcpy(sums, first_sums.data(), row_bytes);
   for (std::size_t g = 0; g < groups; ++g) mix(sums[g], row.data() + g * sizeof(Lanes));
-  for (const std::byte *from = page + row_bytes, *end = page + rows * row_bytes; from != end; from += row_bytes) {
+  for (const std::byte *from = page + row_bytes, *end = page + rows * row_bytes; from < end; from += row_bytes) {
     for (std::size_t g = 0; g < groups; ++g) mix(sums[g], from + g * sizeof(Lanes));
   }
   row.fill(std::byte{0});

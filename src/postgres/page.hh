@@ -17,7 +17,8 @@ enum class PageState {
   new_page,  ///< pd_upper is 0: never initialised, carries no checksum
   bad,       ///< header impossible or checksum wrong; a checksum of 0 is wrong too, since no server writes it
 };
-/// For clusters with data checksums, the rules of pg_checksums. `block` is counted over the whole relation fork: segment number × 131072 + block in the file.
+/// For clusters with data checksums, the rules of pg_checksums. `block` is counted over the whole relation fork:
+/// segment number × 131072 + block in the file.
 PageState check_page(Bytes page, std::uint32_t block) noexcept;
 archive::Lsn page_lsn(Bytes page) noexcept;
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 
@@ -106,7 +107,12 @@ def session_directory():
     path = pathlib.Path(tempfile.mkdtemp(prefix="it-"))
     path.chmod(0o755)
     yield path
+    for removal in removals:
+        removal.wait()
     shutil.rmtree(path, ignore_errors=True)
+
+
+removals = []
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +135,7 @@ def scratch(session_directory, program, request):
         try:
             made.end()
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            removals.append(subprocess.Popen(["rm", "-rf", path]))  # the next test need not wait for it
 
 
 @pytest.fixture
@@ -151,3 +157,19 @@ def walg(session_directory):
     shutil.copy(harness.WALG, copy)
     copy.chmod(0o755)
     return copy
+
+
+@pytest.fixture
+def small_disk(scratch):
+    """small_disk(MIB): a file system of that size. Only root may mount one."""
+    assert os.getuid() == 0, "a file system of a chosen size needs root"
+    mounted = []
+
+    def make(mib):
+        place = harness.mkdir(scratch.path / f"disk{len(mounted)}")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=0755", "tmpfs", place], check=True)
+        mounted.append(place)
+        return harness.give(place)
+    yield make
+    for place in mounted:
+        subprocess.run(["umount", "-l", place], check=False)

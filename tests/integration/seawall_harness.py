@@ -400,9 +400,8 @@ class Cluster:
         return self.sql("select pg_walfile_name(pg_current_wal_insert_lsn())")
 
     def switch_wal(self):
-        """Ends the segment and returns its name; the row makes sure that there is something to switch."""
-        return self.sql("create table if not exists switched(n int); insert into switched values (1);"
-                        "select pg_walfile_name(pg_switch_wal())")
+        """Ends the segment and returns its name; the record makes sure that there is something to end."""
+        return self.sql("select pg_create_restore_point('switch') \\g /dev/null\nselect pg_walfile_name(pg_switch_wal())")
 
     def wait_archived(self, name, seconds=60):
         path = self.archive.root / "wal_005"

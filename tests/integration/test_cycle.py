@@ -1,9 +1,10 @@
 """The main job: archived, backed up while being written, destroyed, and brought back with every row right."""
+import json
 import signal
 import time
 
 import pytest
-from seawall_harness import SLOW, mkdir, give, wait_until
+from seawall_harness import give, mkdir
 
 
 def busy(cluster, scale=1):
@@ -75,7 +76,6 @@ def test_tablespaces(scratch, archive, major):
 
     restored = scratch.cluster(archive, major=major, empty=True)
     spec = scratch.path / "spec.json"
-    import json
     remembered = archive.sentinel(archive.backups()[0])["Spec"]
     for oid in remembered["tablespaces"]:
         remembered[oid]["loc"] += ".moved"
@@ -92,9 +92,9 @@ def test_tablespaces(scratch, archive, major):
 
 def test_unlogged_tables_come_back_empty_and_temporary_files_do_not(scratch, archive, cluster):
     cluster.sql("create unlogged table u as select 1 as n; create table p as select 2 as n")
-    scratch_directory = give(mkdir(cluster.data / "base/pgsql_tmp", 0o700))
-    give((scratch_directory / "pgsql_tmp99.0")).write_text("x") if False else (scratch_directory / "pgsql_tmp99.0").write_text("x")
-    give(scratch_directory / "pgsql_tmp99.0")
+    left_over = give(mkdir(cluster.data / "base/pgsql_tmp", 0o700)) / "pgsql_tmp99.0"
+    left_over.write_text("x")
+    give(left_over)
     path = cluster.sql("select pg_relation_filepath('u')")
     archive.ok("backup-push", cluster.data, **cluster.connection())
     cluster.archive_all()

@@ -1,11 +1,6 @@
 #pragma once
 
-#include <fmt/format.h>
-#include <rapidjson/error/en.h>
-#include <rapidjson/reader.h>
-
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -14,81 +9,31 @@
 
 namespace seawall::archive {
 
-/// A Source as RapidJSON's input, in pieces of 64 KiB. As in its own streams, '\0' stands for the end.
-class JsonStream {
- public:
-  using Ch = char;
-  explicit JsonStream(Source& from) : from_(from), buffer_(std::make_unique<char[]>(piece_bytes + 1)) { refill(); }
-
-  char Peek() const { return *at_; }
-  char Take() {
-    const char c = *at_;
-    if (at_ != end_ && ++at_ == end_) refill();
-    return c;
-  }
-  std::size_t Tell() const { return before_ + static_cast<std::size_t>(at_ - buffer_.get()); }
-  bool at_end() const { return at_ == end_; }
-
-  // Demanded by the concept, for parsing in place only.
-  char* PutBegin() { return nullptr; }
-  void Put(char) {}
-  void Flush() {}
-  std::size_t PutEnd(char*) { return 0; }
-
- private:
-  static constexpr std::size_t piece_bytes = std::size_t{64} << 10;
-
-  void refill() {
-    if (end_ != nullptr) before_ += static_cast<std::size_t>(end_ - buffer_.get());
-    const std::size_t n = from_.read(std::as_writable_bytes(std::span(buffer_.get(), piece_bytes)));
-    at_ = buffer_.get();
-    end_ = at_ + n;
-    *end_ = '\0';
-  }
-
-  Source& from_;
-  std::unique_ptr<char[]> buffer_;
-  char* at_ = nullptr;
-  char* end_ = nullptr;
-  std::size_t before_ = 0;  ///< bytes in earlier pieces
-};
-
-/// Base of handlers for documents that are read as a stream: it keeps the depth, skips values that nobody wants and
-/// limits nesting. Derived gives on_key, on_null, on_bool, on_number (as written), on_text, on_begin(is_object) and
-/// on_end, which are called for wanted values only and return false after setting `failure`.
-template <class Derived>
+/// What a JSON document consists of, in order. The base keeps the depth, limits nesting to 1000, and passes over values
+/// that nobody wants. Readers override the on_… functions; they are called for wanted values only, return true, or
+/// fail() to refuse the document. Views end with the call.
 class JsonEvents {
  public:
-  std::string failure;  ///< set by a handler that returned false
+  virtual ~JsonEvents() = default;
 
-  bool Null() {
-    return scalar([&] { return self().on_null(); });
-  }
-  bool Bool(bool truth) {
-    return scalar([&] { return self().on_bool(truth); });
-  }
-  bool RawNumber(const char* text, rapidjson::SizeType bytes, bool) {
-    return scalar([&] { return self().on_number({text, bytes}); });
-  }
-  bool String(const char* text, rapidjson::SizeType bytes, bool) {
-    return scalar([&] { return self().on_text({text, bytes}); });
-  }
-  bool Key(const char* text, rapidjson::SizeType bytes, bool) {
-    return skipped_at_ != 0 || self().on_key({text, bytes});
-  }
-  bool StartObject() { return begin(true); }
-  bool StartArray() { return begin(false); }
-  bool EndObject(rapidjson::SizeType) { return end(); }
-  bool EndArray(rapidjson::SizeType) { return end(); }
-
-  // Numbers always come as written.
-  bool Int(int) { return false; }
-  bool Uint(unsigned) { return false; }
-  bool Int64(std::int64_t) { return false; }
-  bool Uint64(std::uint64_t) { return false; }
-  bool Double(double) { return false; }
+  bool null() { return wanted_scalar() ? on_null() : true; }
+  bool boolean(bool truth) { return wanted_scalar() ? on_bool(truth) : true; }
+  bool number(std::string_view text) { return wanted_scalar() ? on_number(text) : true; }
+  bool text(std::string_view text) { return wanted_scalar() ? on_text(text) : true; }
+  bool key(std::string_view text) { return skipped_at_ != 0 || on_key(text); }
+  bool begin(bool is_object);
+  bool end();
+  const std::string& failure() const { return failure_; }
 
  protected:
+  virtual bool on_key(std::string_view key) = 0;
+  virtual bool on_null() = 0;
+  virtual bool on_bool(bool truth) = 0;
+  virtual bool on_number(std::string_view text) = 0;  ///< as written: 64 bits must stay exact
+  virtual bool on_text(std::string_view text) = 0;    ///< unescaped; UTF-8 is not checked
+  virtual bool on_begin(bool is_object) = 0;
+  virtual bool on_end() = 0;
+
   /// Containers that are open: 1 within the document's own object.
   unsigned depth() const { return depth_; }
   /// The value of the key just seen is of no interest. Only from on_key.
@@ -97,49 +42,24 @@ class JsonEvents {
     return true;
   }
   bool fail(std::string what) {
-    failure = std::move(what);
+    failure_ = std::move(what);
     return false;
   }
 
  private:
-  static constexpr unsigned max_depth = 1000;
-  Derived& self() { return static_cast<Derived&>(*this); }
-
-  template <class Visit>
-  bool scalar(Visit visit) {
-    if (skipped_at_ == 0) return visit();
+  bool wanted_scalar() {
+    if (skipped_at_ == 0) return true;
     if (depth_ == skipped_at_) skipped_at_ = 0;
-    return true;
-  }
-  bool begin(bool is_object) {
-    if (++depth_ > max_depth) return fail("nested too deeply");
-    return skipped_at_ != 0 || self().on_begin(is_object);
-  }
-  bool end() {
-    --depth_;
-    if (skipped_at_ == 0) return self().on_end();
-    if (depth_ == skipped_at_) skipped_at_ = 0;
-    return true;
+    return false;
   }
 
   unsigned depth_ = 0;
   unsigned skipped_at_ = 0;  ///< depth of the key whose value is passed over
+  std::string failure_;
 };
 
-/// Reads the whole Source. Errc::corrupt naming `origin` and the byte, unless the handler or the Source throws.
-template <class Handler>
-void parse_json_stream(Source& from, Handler& handler, std::string_view origin) {
-  JsonStream stream(from);
-  rapidjson::Reader reader;
-  // Iterative: nesting must not use up the machine's stack.
-  constexpr unsigned flags = rapidjson::kParseNumbersAsStringsFlag | rapidjson::kParseIterativeFlag;
-  const rapidjson::ParseResult result = reader.Parse<flags>(stream, handler);
-  if (result.IsError()) {
-    const bool ours = result.Code() == rapidjson::kParseErrorTermination;
-    throw Error(Errc::corrupt, fmt::format("{}: at byte {}: {}", origin, ours ? stream.Tell() : result.Offset(),
-                                           ours ? handler.failure : rapidjson::GetParseError_En(result.Code())));
-  }
-  if (!stream.at_end()) throw Error(Errc::corrupt, fmt::format("{}: at byte {}: a NUL byte", origin, stream.Tell()));
-}
+/// Reads one document (RFC 8259) and nothing behind it, in pieces of 64 KiB. Half a surrogate pair becomes U+FFFD, as
+/// in Go. Throws Error(code) naming `origin` and the byte where it broke off, and what the Source throws.
+void parse_json_stream(Source& from, JsonEvents& events, std::string_view origin, Errc code = Errc::corrupt);
 
 }  // namespace seawall::archive

@@ -23,6 +23,11 @@ std::string parent_of(std::string_view key) {
   return std::string(key.substr(0, key.rfind('/') + 1));
 }
 
+void Directories::check_root() const {
+  if (stat_of(root_, description_).st_nlink != 0) return;
+  throw Error(Errc::config, fmt::format("{}: the directory of the storage was removed meanwhile", description_));
+}
+
 Fd Directories::open(const std::string& directory) {
   bool known = directory.empty();
   if (!known) {

@@ -18,6 +18,8 @@ class Directories {
   Directories(Fd root, std::string description) : root_(std::move(root)), description_(std::move(description)) {}
 
   const Fd& root() const noexcept { return root_; }
+  /// Errc::config if the root itself was removed: then nothing may pass for absent. For whoever found nothing.
+  void check_root() const;
   /// Opens a directory to write in, made if it is missing. When it comes back, the way to it is durable.
   Fd open(const std::string& directory);
   /// Removes `directory` if it is empty, then its parents likewise.

@@ -125,7 +125,10 @@ std::optional<ObjectInfo> FileStore::look(std::string_view key) const {
   struct stat status {};
   std::string path(key);
   if (::fstatat(directories_.root().get(), path.c_str(), &status, 0) != 0) {
-    if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG) return std::nullopt;
+    if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG) {
+      directories_.check_root();
+      return std::nullopt;
+    }
     throw system_error(errno, fmt::format("stat {}", label(key)));
   }
   if (!S_ISREG(status.st_mode)) return std::nullopt;
@@ -146,7 +149,10 @@ std::unique_ptr<Source> FileStore::try_open(std::string_view key, const ReadOpti
   // O_NONBLOCK: a FIFO of that name must not hold us up; regular files do not care.
   Fd fd(::openat(directories_.root().get(), path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) {
-    if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG) return nullptr;
+    if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG) {
+      directories_.check_root();
+      return nullptr;
+    }
     throw system_error(errno, fmt::format("open {}", label(key)));
   }
   const struct stat status = stat_of(fd, label(key));
@@ -309,6 +315,7 @@ void FileStore::abort(const Upload& upload) noexcept {
 
 void FileStore::list(const ListOptions& options, const Visit& visit, const VisitPrefix& visit_prefix,
                      std::stop_token stop) {
+  directories_.check_root();
   list_files(directories_.root(), description_, options, visit, visit_prefix, stop);
 }
 

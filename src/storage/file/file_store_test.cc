@@ -89,6 +89,17 @@ TEST_F(FileStore, theRootMustExist) {
             std::pair(Errc::config, "WALG_FILE_PREFIX: " + file + " is not a directory"));
 }
 
+TEST_F(FileStore, nothingPassesForAbsentWhenTheRootIsGone) {
+  fs::create_directory(root_ / "root");
+  const auto store = make_file_store(root_ / "root", clock_);
+  fs::remove(root_ / "root");
+  EXPECT_EQ(failure_of([&] { store->stat("x", {}); }).first, Errc::config);
+  EXPECT_EQ(failure_of([&] { store->try_open("x", {}, {}); }).first, Errc::config);
+  EXPECT_EQ(failure_of([&] { store->list({}, [](const ObjectInfo&) { return true; }, {}); }).first, Errc::config);
+  EXPECT_EQ(failure_of([&] { store->put("x", bytes_of("x"), {}, {}); }).first, Errc::config);
+  EXPECT_EQ(failure_of([&] { store->put("d/x", bytes_of("x"), {}, {}); }).first, Errc::config);
+}
+
 TEST_F(FileStore, readingMakesNoDirectories) {
   EXPECT_FALSE(store_->stat("a/b", {}));
   EXPECT_EQ(store_->try_open("a/b", {}, {}), nullptr);

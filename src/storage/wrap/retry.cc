@@ -107,9 +107,16 @@ class RetrySource final : public Source {
   }
 
   void reopen() {
-    source_ = store_.try_open(object_.key, {.range = range_, .if_version = object_.version}, stop_);
+    ObjectInfo now;
+    source_ = store_.try_open(object_.key, {.range = range_, .if_version = object_.version, .opened = &now}, stop_);
     if (!source_) {
       throw Error(Errc::differs, fmt::format("{}: removed while it was read, {} bytes in", object_.key, range_.offset));
+    }
+    // For stores without versions.
+    if (now.bytes != object_.bytes || now.modified != object_.modified) {
+      source_ = nullptr;
+      throw Error(Errc::differs,
+                  fmt::format("{}: replaced while it was read, {} bytes in", object_.key, range_.offset));
     }
   }
 
