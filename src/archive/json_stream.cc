@@ -112,11 +112,12 @@ class Tokenizer {
 
   // A view into the buffer lives until the next at_end() or peek() after the buffer's last byte was taken.
   bool at_end() {
-    if (at_ < end_) return false;
+    if (at_ < end_ || ended_) return at_ == end_;
     before_ += end_;
     at_ = 0;
     end_ = from_.read(std::as_writable_bytes(std::span(buffer_.get(), piece_bytes)));
-    return end_ == 0;
+    ended_ = end_ == 0;
+    return ended_;
   }
   char peek() {
     if (at_end()) fail("the document ends early");
@@ -154,6 +155,7 @@ class Tokenizer {
   std::unique_ptr<char[]> buffer_;
   std::size_t at_ = 0;
   std::size_t end_ = 0;
+  bool ended_ = false;
   std::size_t before_ = 0;  ///< bytes in earlier pieces
   std::string open_;        ///< what closes the open containers, innermost last
   std::string text_;        ///< of a string or a number that is not one run of the buffer

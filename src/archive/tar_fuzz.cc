@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include "archive/tar.hh"
 #include "base/error.hh"
@@ -32,21 +34,36 @@ class Checker final : public archive::MemberSink {
   std::uint64_t expected_ = 0;
 };
 
-}  // namespace
+/// Makes the sum of every block that looks like a header right, which mutations never would.
+std::string with_sums(std::string_view tar) {
+  std::string mended(tar);
+  for (std::size_t at = 0; at + 512 <= mended.size(); at += 512) {
+    char* block = mended.data() + at;
+    if (std::string_view(block + 257, 5) != "ustar") continue;
+    std::fill_n(block + 148, 8, ' ');
+    unsigned sum = 0;
+    for (std::size_t i = 0; i < 512; ++i) sum += static_cast<unsigned char>(block[i]);
+    for (std::size_t digit = 154; digit-- > 148; sum /= 8) block[digit] = static_cast<char>('0' + sum % 8);
+    block[154] = '\0';
+  }
+  return mended;
+}
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const std::size_t piece = size == 0 ? 1 : data[0] * std::size_t{5} + 1;
-  Bytes rest = std::as_bytes(std::span(data, size));
+void read(std::string_view tar, std::size_t piece) {
   Checker checker;
   try {
     archive::TarReader reader(checker, "fuzz");
-    while (!rest.empty()) {
-      const std::size_t n = rest.size() < piece ? rest.size() : piece;
-      reader.write(rest.first(n));
-      rest = rest.subspan(n);
-    }
+    for (std::size_t at = 0; at < tar.size(); at += piece) reader.write(bytes_of(tar.substr(at, piece)));
     reader.finish();
   } catch (const Error&) {
   }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view tar(reinterpret_cast<const char*>(data), size);
+  read(tar, 512);
+  read(with_sums(tar), size == 0 ? 1 : data[0] * std::size_t{5} + 1);
   return 0;
 }

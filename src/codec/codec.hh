@@ -41,6 +41,9 @@ struct ObjectContext {
   /// object has none. Written on the calling thread, complete after finish(). Must outlive the stage. Null: no index.
   std::vector<std::uint64_t>* block_index = nullptr;
   std::uint64_t index_stride = 0;  ///< bytes, a multiple of 64 KiB; needed with block_index
+  /// Decoders need not compute checksums of the decoded bytes: the caller holds a digest of the encoded bytes, and
+  /// refuses the object if it is not theirs. What is malformed or cut is refused all the same.
+  bool digest_is_checked = false;
 };
 
 /// One compression method. Names and suffixes are part of stored names, so for ever.

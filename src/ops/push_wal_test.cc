@@ -3,7 +3,6 @@
 #include <atomic>
 #include <thread>
 
-#include "ops/receipts.hh"
 #include "ops/wal_test.hh"
 #include "storage/wrap/faulty.hh"
 

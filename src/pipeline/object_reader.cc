@@ -69,11 +69,11 @@ const codec::Codec& codec_of_key(std::string_view key) {
 }
 
 Pulled pull(const Repository& repository, const storage::ObjectInfo& object, const codec::Codec& codec, Sink& to,
-            std::stop_token stop) {
+            std::stop_token stop, std::optional<Digest> expected) {
   const std::unique_ptr<Source> source = repository.store->try_open(object.key, {.if_version = object.version}, stop);
   if (source == nullptr) throw Error(Errc::not_found, fmt::format("object '{}' is no longer in the storage", object.key));
   const std::unique_ptr<codec::Filter> decoder =
-      codec.decode({.key = object.key, .size_hint = object.bytes}, to);
+      codec.decode({.key = object.key, .size_hint = object.bytes, .digest_is_checked = expected.has_value()}, to);
   Digester digester;
   Pulled pulled;
   AlignedBuffer buffer(std::size_t{512} << 10);
@@ -89,6 +89,10 @@ Pulled pull(const Repository& repository, const storage::ObjectInfo& object, con
   }
   decoder->finish();
   pulled.digest = digester.value();
+  if (expected && pulled.digest != *expected) {
+    throw Error(Errc::corrupt, fmt::format("object '{}' does not hold the bytes that were written: their digest is {}, "
+                                           "recorded is {}", object.key, pulled.digest.hex(), expected->hex()));
+  }
   return pulled;
 }
 

@@ -26,12 +26,13 @@ const codec::Codec& codec_of_key(std::string_view key);
 
 /// Streams an object through its decoder into `to`, digesting what was stored on the way. An object of 0 bytes, one
 /// that ends early or that changed meanwhile is Errc::corrupt naming the key. Errc::not_found if it is absent.
+/// `expected`: the digest of the stored bytes where it is known; Errc::corrupt if they have another one.
 struct Pulled {
   std::uint64_t stored_bytes = 0;
   Digest digest;  ///< of the stored bytes
 };
 Pulled pull(const Repository& repository, const storage::ObjectInfo& object, const codec::Codec& codec, Sink& to,
-            std::stop_token stop);
+            std::stop_token stop, std::optional<Digest> expected = std::nullopt);
 
 /// A small object whole, not decoded; nothing if absent. Errc::corrupt beyond `limit` bytes.
 std::optional<std::string> try_get(const Repository& repository, std::string_view name, std::stop_token stop,

@@ -65,6 +65,19 @@ TEST_F(Pipeline, DigestIsOfTheStoredBytesInBothDirections) {
   EXPECT_EQ(pull(repository, stored.object, *repository.codec, text, {}).digest, stored.digest);
 }
 
+TEST_F(Pipeline, AKnownDigestIsHeldAgainstWhatComes) {
+  const Repository repository = repository_on(storage::make_memory_store(clock_), "none");
+  const Stored stored = put(repository, "x", "what was written");
+  StringSink text;
+  pull(repository, stored.object, *repository.codec, text, {}, stored.digest);
+  EXPECT_EQ(text.text(), "what was written");
+  const storage::PutResult other = repository.store->put("main/x", bytes_of("something else !"), {}, {});
+  std::string message;
+  EXPECT_EQ(code_of([&] { pull(repository, other.object, *repository.codec, text, {}, stored.digest); }, message),
+            Errc::corrupt);
+  EXPECT_NE(message.find(stored.digest.hex()), std::string::npos) << message;
+}
+
 TEST_F(Pipeline, WithoutCommitThereIsNothing) {
   const Repository repository = repository_on(storage::make_memory_store(clock_));
   {

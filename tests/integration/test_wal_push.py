@@ -30,8 +30,9 @@ def damaged_copy(cluster, name, change):
     """A directory beside the cluster with one segment that `change` was done to."""
     directory = give(mkdir(cluster.home / "damaged/pg_wal"))
     raw = bytearray(path_of(cluster, name).read_bytes())
+    changed = change(raw)
     path = directory / name
-    path.write_bytes(change(raw) or raw)
+    path.write_bytes(raw if changed is None else changed)
     return give(path)
 
 
@@ -72,7 +73,7 @@ def test_a_foreign_cluster_is_refused(scratch, segments):
     names = [other.switch_wal() for _ in range(8)]
     other.stop()
     assert names[-1] > segments.finished[-1]
-    archive.fails("wal-push", path_of(other, names[-1]), says=["system identifier", names[-1]])
+    archive.fails("wal-push", path_of(other, names[-1]), says="system identifier")
     # A segment of another cluster in this one's directory is no better.
     lost = segments.segment_file(names[-1])
     lost.write_bytes(path_of(other, names[-1]).read_bytes())
@@ -121,6 +122,8 @@ def test_a_newer_postgresql_is_warned_about_and_stored(segments):
 
     def newer(raw):
         for page in range(0, len(raw), 8192):
+            if not any(raw[page:page + 16]):
+                break  # the rest of the segment was never written
             struct.pack_into("<H", raw, page, 0xD1FF)
     result = archive.ok("wal-push", damaged_copy(segments, name, newer))
     assert "newer" in result.err
@@ -232,10 +235,11 @@ def test_a_receipt_holds_only_for_the_same_bytes(scratch):
 def test_a_backlog_drains_while_the_server_runs(scratch):
     archive, cluster, names = backlog(scratch, 40)
     cluster.configure(archive_command=cluster.archive_command())
+    before = len(cluster.log_text())
     cluster.start()
     wait_until(lambda: set(names) <= set(archive.wal()), 60, "the backlog in the archive")
     wait_until(lambda: not set(names) & set(ready(cluster)), 60, "the acknowledgement of the backlog")
-    assert cluster.sql("select failed_count from pg_stat_archiver") == "0"
+    assert "archive command failed" not in cluster.log_text()[before:]
 
 
 def test_first_segments_after_a_promotion_archive(scratch, archive, major):
@@ -260,16 +264,14 @@ def test_first_segments_after_a_promotion_archive(scratch, archive, major):
 
 def test_sigterm_leaves_nothing_half_written(scratch, segments):
     archive, name = segments.archive, segments.finished[0]
-    running = archive.start("wal-push", path_of(segments, name), WALG_NETWORK_RATE_LIMIT=20000)
+    running = archive.start("wal-push", path_of(segments, name), WALG_NETWORK_RATE_LIMIT=50000,
+                            WALG_COMPRESSION_METHOD="none", TOTAL_BG_UPLOADED_LIMIT=1)
     time.sleep(0.3 * SLOW)
     running.signal(signal.SIGTERM)
     result = running.wait(30)
-    if result.code == 0:
-        assert archive.wal() == [name]
-    else:
-        assert result.code == -signal.SIGTERM, result
-        assert archive.wal() == [], result
-    archive.ok("wal-push", path_of(segments, name))
+    assert result.code == -signal.SIGTERM, result
+    assert archive.keys("wal_005") == [], result
+    archive.ok("wal-push", path_of(segments, name), TOTAL_BG_UPLOADED_LIMIT=1)
     out = scratch.path / "out"
     archive.ok("wal-fetch", name, out, WALG_DOWNLOAD_CONCURRENCY=1)
     assert out.read_bytes() == path_of(segments, name).read_bytes()

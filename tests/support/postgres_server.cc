@@ -21,23 +21,16 @@ namespace {
 
 const std::filesystem::path debian_binaries = "/usr/lib/postgresql/15/bin";
 
-struct Account {
-  uid_t uid = geteuid();
-  gid_t gid = getegid();
-};
-
 /// PostgreSQL refuses to run as root.
-Account server_account() {
-  Account account;
-  if (account.uid != 0) return account;
+PostgresServer::Account server_account() {
+  if (geteuid() != 0) return {geteuid(), getegid()};
   const passwd* entry = getpwnam("postgres");
   if (entry == nullptr) throw std::runtime_error("there is no user \"postgres\" to run the test server as");
   return {entry->pw_uid, entry->pw_gid};
 }
 
 /// Starts `command` in "/" as the server's user, output to `output`. It gets `on_parent_death` when this process ends.
-pid_t spawn(std::vector<std::string> command, int output, int on_parent_death) {
-  const Account account = server_account();
+pid_t spawn(std::vector<std::string> command, PostgresServer::Account account, int output, int on_parent_death) {
   std::vector<char*> arguments;
   for (auto& argument : command) arguments.push_back(argument.data());
   arguments.push_back(nullptr);
@@ -57,8 +50,7 @@ pid_t spawn(std::vector<std::string> command, int output, int on_parent_death) {
   _exit(127);
 }
 
-void give_to_server(const std::filesystem::path& path) {
-  const Account account = server_account();
+void give(const std::filesystem::path& path, PostgresServer::Account account) {
   if (chown(path.c_str(), account.uid, account.gid) != 0) {
     throw std::runtime_error(path.string() + ": " + std::strerror(errno));
   }
@@ -74,7 +66,10 @@ std::string read_all(const std::filesystem::path& path) {
 PostgresServer::PostgresServer() : PostgresServer(Options{}) {}
 
 PostgresServer::PostgresServer(Options options)
-    : options_(std::move(options)), data_(directory_ / "data"), socket_(directory_ / "socket") {
+    : options_(std::move(options)),
+      account_(server_account()),
+      data_(directory_ / "data"),
+      socket_(directory_ / "socket") {
   if (options_.binaries.empty()) {
     const char* chosen = std::getenv("SEAWALL_TEST_PG_BIN");
     options_.binaries = chosen != nullptr && *chosen != '\0' ? std::filesystem::path(chosen) : debian_binaries;
@@ -103,13 +98,13 @@ std::filesystem::path PostgresServer::make_directory(const std::string& name) co
   const auto path = directory_ / name;
   std::filesystem::create_directory(path);
   std::filesystem::permissions(path, std::filesystem::perms(0700));
-  give_to_server(path);
+  give(path, account_);
   return path;
 }
 
 void PostgresServer::write(const std::string& name, const std::string& content) const {
   std::ofstream(data_ / name) << content;
-  give_to_server(data_ / name);
+  give(data_ / name, account_);
 }
 
 void PostgresServer::start() {
@@ -117,7 +112,7 @@ void PostgresServer::start() {
   const int output = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (output < 0) throw std::runtime_error(log.string() + ": " + std::strerror(errno));
   // SIGQUIT is the immediate shutdown.
-  pid_ = spawn({(options_.binaries / "postgres").string(), "-D", data_.string()}, output, SIGQUIT);
+  pid_ = spawn({(options_.binaries / "postgres").string(), "-D", data_.string()}, account_, output, SIGQUIT);
   close(output);
   try {
     wait_until_ready();
@@ -162,7 +157,7 @@ std::string PostgresServer::program(const std::vector<std::string>& command) con
   full.front() = binary.string();
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe: " + std::string(std::strerror(errno)));
-  const pid_t child = spawn(full, ends[1], SIGKILL);
+  const pid_t child = spawn(full, account_, ends[1], SIGKILL);
   close(ends[1]);
   std::string output;
   std::array<char, 4096> buffer{};

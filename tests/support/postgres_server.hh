@@ -25,6 +25,12 @@ class PostgresServer {
     std::string configuration{};                  ///< appended to postgresql.conf
   };
 
+  /// Whom the server runs as.
+  struct Account {
+    uid_t uid = 0;
+    gid_t gid = 0;
+  };
+
   PostgresServer();
   explicit PostgresServer(Options options);
   ~PostgresServer();
@@ -57,6 +63,7 @@ class PostgresServer {
   void wait_until_ready();
 
   Options options_;
+  Account account_;
   TempDir directory_;
   std::filesystem::path data_;
   std::filesystem::path socket_;
