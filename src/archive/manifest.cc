@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "archive/detail/json_stream.hh"
+#include "archive/detail/utf8.hh"
 #include "base/error.hh"
 #include "base/text.hh"
 
@@ -138,6 +139,7 @@ class Reader final : public JsonEvents {
   }
 
   bool on_text(std::string_view text) override {
+    if (!is_utf8(text)) return fail("a text that is not UTF-8");
     switch (field_) {
       case Field::tool:
         manifest_.header.tool = text;

@@ -122,6 +122,7 @@ TEST(Manifest, RefusesDamage) {
                                   with("{\"name\":\"n\",\"bytes\":1,\"digest\":\"00\",\"raw_bytes\":1}"),
                                   with("{\"name\":\"n\",\"bytes\":-1}"),
                                   with("{\"name\":7}"),
+                                  with("{\"name\":\"\xff\"}"),
                                   with("{\"bytes\":1e3}"),
                                   with(complete(",\"blocks\":[]")),
                                   with(complete(",\"blocks\":{\"offsets\":[1]}")),

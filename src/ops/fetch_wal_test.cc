@@ -5,8 +5,8 @@
 
 #include <functional>
 
-#include "ops/wal_test.hh"
 #include "storage/wrap/faulty.hh"
+#include "support/wal_fixture.hh"
 
 namespace seawall::ops {
 namespace {

@@ -1,8 +1,8 @@
 #include <atomic>
 
 #include "ops/push_wal.hh"
-#include "ops/wal_test.hh"
 #include "storage/wrap/faulty.hh"
+#include "support/wal_fixture.hh"
 
 namespace seawall::ops {
 namespace {

@@ -3,8 +3,8 @@
 #include <atomic>
 #include <thread>
 
-#include "ops/wal_test.hh"
 #include "storage/wrap/faulty.hh"
+#include "support/wal_fixture.hh"
 
 namespace seawall::ops {
 namespace {

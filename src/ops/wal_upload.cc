@@ -107,7 +107,10 @@ void compare(const pipeline::Repository& repository, const LocalWal& file, const
   } catch (Error& error) {
     throw Error(error.during(fmt::format("'{}' is in the archive already, but it cannot be compared", file.name)));
   }
-  if (stored.bytes() == file.bytes && stored.digest() == digest) return;
+  if (stored.bytes() == file.bytes && stored.digest() == digest) {
+    repository.store->settle(object.key, run.stop);
+    return;
+  }
   throw Error(
       Errc::differs,
       fmt::format("'{}' is in the archive already with other content, and nothing was changed: file '{}' has {} "

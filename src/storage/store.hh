@@ -101,6 +101,10 @@ class Store {
   /// reads one version to its end or throws, Errc::corrupt when fewer bytes come than the object has.
   virtual std::unique_ptr<Source> try_open(std::string_view key, const ReadOptions& options, std::stop_token stop) = 0;
 
+  /// Makes what is visible at `key` durable, for a caller that is about to acknowledge an object which it found there:
+  /// whoever put it may have died before its sync. Object stores show nothing that is not durable; nothing is done.
+  virtual void settle(std::string_view key, std::stop_token stop);
+
   virtual PutResult put(std::string_view key, Bytes data, const PutOptions& options, std::stop_token stop) = 0;
 
   virtual Upload begin(std::string_view key, const PutOptions& options, std::stop_token stop) = 0;

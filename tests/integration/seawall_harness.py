@@ -272,11 +272,11 @@ class Cluster:
         else:
             source = template(major, self.segment_mib, checksums, scratch.path.parent)
             subprocess.run(["cp", "-a", "--reflink=auto", source, self.data], check=True)
-        self.configure(
-            listen_addresses="", unix_socket_directories=self.sockets, fsync="off", shared_buffers="16MB", max_connections=40,
-            wal_level="replica", max_wal_senders=8, hot_standby="on", log_checkpoints="off", log_min_messages="warning",
-            archive_mode="on", archive_command=self.archive_command() if archive else "", archive_timeout=0,
-            **({"wal_keep_segments": 8} if major < 13 else {"wal_keep_size": "8MB"}), **settings)
+        self.configure(**{
+            "listen_addresses": "", "unix_socket_directories": self.sockets, "fsync": "off", "shared_buffers": "16MB",
+            "max_connections": 40, "wal_level": "replica", "max_wal_senders": 8, "hot_standby": "on", "log_checkpoints": "off",
+            "archive_mode": "on", "archive_command": self.archive_command() if archive else "",
+            **({"wal_keep_segments": 8} if major < 13 else {"wal_keep_size": "8MB"}), **settings})
 
     @property
     def running(self):

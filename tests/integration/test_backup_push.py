@@ -37,6 +37,7 @@ def members(archive, name):
     for key in archive.keys(f"basebackups_005/{name}/tar_partitions"):
         with open(archive.root / key, "rb") as stored, tarfile.open(fileobj=decoded(stored), mode="r|") as tar:
             for member in tar:
+                member.name = member.name or "/"  # tarfile strips it
                 assert member.name not in found, f"{member.name} is in two parts"
                 found[member.name] = (key.split("/")[-1], member)
     return found
@@ -255,8 +256,7 @@ def test_a_standby_promoted_meanwhile(scratch, archive, cluster):
     result = running.wait(120 * SLOW)
     assert result.code == 1, result
     assert archive.backups() == first
-    assert "START WAL LOCATION" in result.err and "tablespace_map" in result.err and '"FinishLSN"' in result.err, result
-    assert "promoted" in result.err
+    assert "promoted" in result.err, result
     parts = [key for key in archive.keys("basebackups_005") if "/tar_partitions/" in key and first[0] not in key]
     assert parts, "the parts stay for who knows better"
 
@@ -348,7 +348,7 @@ def test_server_not_reachable(cluster):
 
 def test_without_privilege(archive, cluster):
     cluster.sql("create role poor login")
-    refused(cluster, says="permission denied", PGUSER="poor")
+    refused(cluster, says=["pg_read_all_settings", "poor"], PGUSER="poor")
     cluster.sql("create role backup login; grant execute on function pg_backup_start, pg_backup_stop, pg_switch_wal to backup;"
                 "grant pg_read_all_settings to backup")
     push(cluster, PGUSER="backup")

@@ -59,6 +59,7 @@ class FileStore final : public Store {
   UploadShape upload_shape(std::optional<std::uint64_t>) const override { return {}; }
   std::optional<ObjectInfo> stat(std::string_view key, std::stop_token stop) override;
   std::unique_ptr<Source> try_open(std::string_view key, const ReadOptions& options, std::stop_token stop) override;
+  void settle(std::string_view key, std::stop_token) override { existing(key); }
   PutResult put(std::string_view key, Bytes data, const PutOptions& options, std::stop_token stop) override;
   Upload begin(std::string_view key, const PutOptions& options, std::stop_token stop) override;
   Part put_part(const Upload& upload, Part part, Bytes data, std::stop_token stop) override;

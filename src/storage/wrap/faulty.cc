@@ -55,6 +55,12 @@ class FaultyStore final : public Store {
     return faults_.around("stat", key, [&] { return inner_->stat(key, stop); });
   }
 
+  void settle(std::string_view key, std::stop_token stop) override {
+    faults_.around("settle", key, [&] {
+      inner_->settle(key, stop);
+      return 0;
+    });
+  }
   std::vector<ObjectInfo> stat_each(std::span<const std::string> keys, std::stop_token stop) override {
     const std::string_view first = keys.empty() ? std::string_view() : keys.front();
     return faults_.around("stat", first, [&] { return inner_->stat_each(keys, stop); });

@@ -10,8 +10,8 @@ namespace seawall::storage {
 
 /// What a fault plan is asked before every request, and again after one that worked (a lost answer).
 struct Request {
-  std::string_view
-      operation;  ///< "stat", "open", "read", "put", "begin", "put_part", "complete", "list", "copy", "remove"
+  std::string_view operation;  ///< "stat", "open", "read", "put", "begin", "put_part", "complete", "list", "copy",
+                               ///< "remove", "settle"
   std::string_view key;
   std::uint64_t ordinal = 0;  ///< counts requests of this store from 1
   bool after = false;         ///< the request has been carried out; a throw now is a lost answer

@@ -142,6 +142,12 @@ class RetryStore final : public Store {
     return repeat_("stat", key, stop, [&] { return inner_->stat(key, stop); });
   }
 
+  void settle(std::string_view key, std::stop_token stop) override {
+    repeat_("settle", key, stop, [&] {
+      inner_->settle(key, stop);
+      return 0;
+    });
+  }
   std::vector<ObjectInfo> stat_each(std::span<const std::string> keys, std::stop_token stop) override {
     const std::string_view first = keys.empty() ? std::string_view() : keys.front();
     return repeat_("stat", first, stop, [&] { return inner_->stat_each(keys, stop); });

@@ -1,0 +1,97 @@
+"""Peak memory of backup-push, backup-fetch, wal-push and wal-fetch, sampled from /proc, children included."""
+import os
+import random
+
+import pytest
+from seawall_harness import MIB, give, peak_memory
+
+pytestmark = pytest.mark.once
+LIMIT = 200 * MIB
+WAL_LIMIT = 60 * MIB
+PAGE = 8192
+
+
+def fill(cluster, gib, files):
+    """Files that lie in the data directory like relations: no zero pages but one in ten, half of the rest incompressible."""
+    directory = cluster.data / "base/1"
+    chunk = 16 * MIB
+    rng = random.Random(1)
+    text = b"".join(f"row {n} of a table, with a few words and the number {n * 7919};".encode() for n in range(chunk // 40))[:chunk]
+    noise = [rng.randbytes(chunk) for _ in range(3)]
+    for number in range(gib):
+        path = directory / f"9{number:05d}"
+        with open(path, "wb") as out:
+            for step in range(1024 // 16):
+                raw = bytearray(text if step % 2 else noise[(number + step) % 3])
+                raw[:chunk // 10 // PAGE * PAGE] = bytes(chunk // 10 // PAGE * PAGE)
+                raw[-8:] = step.to_bytes(8, "little")
+                out.write(raw)
+        give(path)
+    body = text[:3000]
+    for number in range(files):
+        path = directory / f"8{number:06d}"
+        path.write_bytes(body)
+    if files:
+        give(directory, recursive=True)
+
+
+def push_and_fetch(scratch, archive, cluster, timeout):
+    archive.settings["SEAWALL_ARCHIVE_TIMEOUT"] = "60s"
+    result, peak = peak_memory(archive.start("backup-push", cluster.data, **cluster.connection(), WALG_VERIFY_PAGE_CHECKSUMS="false"),
+                               timeout)
+    assert result.code == 0, result
+    assert peak <= LIMIT, f"backup-push took {peak // MIB} MiB"
+    target = scratch.path / "restored"
+    result, peak = peak_memory(archive.start("backup-fetch", target, "LATEST"), timeout)
+    assert result.code == 0, result
+    assert peak <= LIMIT, f"backup-fetch took {peak // MIB} MiB"
+    count = 0
+    for directory, _, names in os.walk(cluster.data / "base"):
+        for name in names:
+            if name[0] in "89" and len(name) > 5:
+                path = os.path.join(directory, name)
+                back = os.path.join(str(target), os.path.relpath(path, cluster.data))
+                count += 1
+                assert same(path, back), back
+    return count
+
+
+def same(left, right):
+    with open(left, "rb") as a, open(right, "rb") as b:
+        while True:
+            one, other = a.read(4 * MIB), b.read(4 * MIB)
+            if one != other:
+                return False
+            if not one:
+                return True
+
+
+def test_memory_of_a_gibibyte_and_many_files(scratch, archive, cluster):
+    fill(cluster, 1, 20_000)
+    assert push_and_fetch(scratch, archive, cluster, 600) == 20_001
+
+
+@pytest.mark.long
+def test_memory_of_ten_gibibytes(scratch, archive, cluster):
+    fill(cluster, 10, 0)
+    assert push_and_fetch(scratch, archive, cluster, 1800) == 10
+
+
+@pytest.mark.long
+def test_memory_of_two_hundred_thousand_files(scratch, archive, cluster):
+    fill(cluster, 0, 200_000)
+    assert push_and_fetch(scratch, archive, cluster, 1800) == 200_000
+
+
+def test_memory_of_wal(scratch):
+    archive = scratch.archive(segment_mib=16)
+    cluster = scratch.cluster(archive, segment_mib=16, archive_command="/bin/false")
+    cluster.start()
+    names = [cluster.switch_wal() for _ in range(6)]
+    cluster.stop()
+    result, peak = peak_memory(archive.start("wal-push", cluster.segment_file(names[0])), 120)
+    assert result.code == 0 and peak <= WAL_LIMIT, f"wal-push took {peak // MIB} MiB\n{result}"
+    assert set(names) <= set(archive.wal())
+    result, peak = peak_memory(archive.start("wal-fetch", names[0], scratch.path / "out"), 120)
+    assert result.code == 0 and peak <= WAL_LIMIT, f"wal-fetch took {peak // MIB} MiB\n{result}"
+    assert (scratch.path / "out").stat().st_size == 16 * MIB
