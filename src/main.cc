@@ -227,6 +227,8 @@ void warn_about_unknown(const config::Sources& sources, const std::vector<const 
   const std::vector<std::string> known = all_setting_names(settings);
   for (const std::string& key : sources.unknown(known)) {
     const auto near = nearest(key, known);
+    // Scripts have variables of that prefix too; of ours only a misspelling is worth a line.
+    if (!near && key.starts_with("SEAWALL_")) continue;
     log.warning("{} is unknown{}", key, near ? fmt::format("; did you mean {}?", *near) : "");
   }
 }

@@ -95,7 +95,7 @@ int run(const Args& args, App& app) {
 std::unique_ptr<cli::AnyCommand> backup_fetch_command() {
   return cli::make_command<Args>({
       .name = "backup-fetch",
-      .summary = "Restore a base backup, and set up recovery to a point in time.",
+      .summary = "Restore a base backup, and set up recovery to a point in time",
       .manual = manuals::backup_fetch,
       .positionals = {{"destination_directory", "", "Where to restore.", &Args::directory, 0, true},
                       {"backup_name", "", "The backup, or LATEST.", &Args::backup}},

@@ -88,7 +88,7 @@ int run(const Args& args, App& app) {
 std::unique_ptr<cli::AnyCommand> backup_list_command() {
   return cli::make_command<Args>({
       .name = "backup-list",
-      .summary = "List the backups in the archive, oldest first.",
+      .summary = "List the backups in the archive, oldest first",
       .manual = manuals::backup_list,
       .positionals = {},
       .options = {{"pretty", "", "A table with borders; with --json, indented.", &Args::pretty},

@@ -66,7 +66,7 @@ int run(const Args& args, App& app) {
 std::unique_ptr<cli::AnyCommand> backup_push_command() {
   return cli::make_command<Args>({
       .name = "backup-push",
-      .summary = "Take a base backup of a running cluster.",
+      .summary = "Take a base backup of a running cluster",
       .manual = manuals::backup_push,
       .positionals = {{"db_directory", "", "The cluster's data directory.", &Args::data_directory}},
       .options =

@@ -39,7 +39,7 @@ int run(const Args& args, App& app) {
 std::unique_ptr<cli::AnyCommand> docs_command() {
   return cli::make_command<Args>({
       .name = "docs",
-      .summary = "Print a generated page of the documentation.",
+      .summary = "Print a generated page of the documentation",
       .manual = manuals::docs,
       .positionals = {{"page", "", "settings, exit-codes, commands, or a command's name.", &Args::page, 0, true}},
       .options = {},

@@ -109,7 +109,7 @@ int run(const Args& args, App& app) {
 std::unique_ptr<cli::AnyCommand> wal_fetch_command() {
   return cli::make_command<Args>({
       .name = "wal-fetch",
-      .summary = "Bring a WAL file back: PostgreSQL's restore_command.",
+      .summary = "Bring a WAL file back: PostgreSQL's restore_command",
       .manual = manuals::wal_fetch,
       .positionals = {{"wal_name", "", "The file's name; %f in restore_command.", &Args::name, 0, true},
                       {"destination_filename", "", "Where it goes; %p in restore_command.", &Args::destination, 0,

@@ -27,7 +27,7 @@ int run(const Args& args, App& app) {
 std::unique_ptr<cli::AnyCommand> wal_prefetch_command() {
   return cli::make_command<Args>({
       .name = "wal-prefetch",
-      .summary = "Fetch the WAL segments that follow one; wal-fetch starts it.",
+      .summary = "Fetch the WAL segments that follow one; wal-fetch starts it",
       .manual = manuals::wal_prefetch,
       .positionals = {{"wal_name", "", "The segment that was fetched.", &Args::name, 0, true},
                       {"destination_filename", "", "Where it went.", &Args::destination, 0, true}},

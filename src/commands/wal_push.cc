@@ -27,7 +27,7 @@ int run(const Args& args, App& app) {
 std::unique_ptr<cli::AnyCommand> wal_push_command() {
   return cli::make_command<Args>({
       .name = "wal-push",
-      .summary = "Archive a WAL file: PostgreSQL's archive_command.",
+      .summary = "Archive a WAL file: PostgreSQL's archive_command",
       .manual = manuals::wal_push,
       .positionals = {{"wal_filepath", "", "The file in pg_wal; %p in archive_command.", &Args::file, 0, true}},
       .options = {{"target-storage", "NAME", "Only this storage.", &Args::target_storage}},

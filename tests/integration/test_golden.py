@@ -52,23 +52,22 @@ def test_what_is_not_built_is_not_there(archive):
 
 def test_the_manual_has_every_deviation():
     page = (harness.ROOT / "docs/compatibility.md").read_text()
-    for name, reason in {**DEVIATIONS.lines, **DEVIATIONS.not_built}.items():
-        assert name in page and reason in page, f"docs/compatibility.md does not have {name}: run tools/docs"
+    for name, reason in {**DEVIATIONS.lines, **{f"not built {word}": why for word, why in DEVIATIONS.not_built.items()}}.items():
+        assert f"| `{name}` | {reason} |" in page, f"docs/compatibility.md does not have {name}: run tools/docs"
 
 
-FOREIGN = sorted(path.name for path in (WALG / "degenerate/foreign-codecs").iterdir() if path.suffix != ".sha256")
-EXTENSIONS = {"lz4": "lz4", "zstd": "zst", "gzip": "gz", "brotli": "br", "lzma": "lzma", "lzo": "lzo"}
+FOREIGN = sorted(path.name for path in (WALG / "degenerate/foreign-codecs").iterdir() if path.is_dir())
 
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_other_legal_forms_of_compression(scratch, unpacked, name):
     """One segment as the stock tools of each codec write it: read, or refused by the name of what is not built."""
     archive = golden.CaseArchive(scratch, "degenerate", unpacked("degenerate"))
-    extension = EXTENSIONS[name.split("-")[0]]
-    segment = "00000001000000000000000E"
+    foreign, = (WALG / "degenerate/foreign-codecs" / name).iterdir()
+    segment, _, extension = foreign.name.partition(".")
     (archive.root / f"wal_005/{segment}.lz4").unlink()
-    target = archive.root / f"wal_005/{segment}.{extension}"
-    target.write_bytes((WALG / "degenerate/foreign-codecs" / name).read_bytes())
+    target = archive.root / "wal_005" / foreign.name
+    target.write_bytes(foreign.read_bytes())
     harness.give(target)
     out = scratch.path / "out"
     result = archive.run("wal-fetch", segment, out, WALG_DOWNLOAD_CONCURRENCY=1)
