@@ -233,8 +233,23 @@ void warn_about_unknown(const config::Sources& sources, const std::vector<const 
   }
 }
 
-int run_command(const cli::Program& program, const cli::Parsed& parsed, const char* program_path, AllSettings& settings) {
-  config::Sources sources;
+/// What PostgreSQL makes of wal-fetch's status decides whether recovery stops or ends early (R1), so every failure of it,
+/// also of its settings or for want of memory, is told from "not there" and from mistakes on the command line.
+int failure_status(const cli::AnyCommand* command, Errc code, AllSettings& settings, const config::Sources& sources) {
+  const bool fetches = command != nullptr && command->name() == "wal-fetch";
+  if (!fetches || code == Errc::usage || code == Errc::cancelled) {
+    return cli::exit_status(command != nullptr ? command->name() : "", code);
+  }
+  try {
+    sources.load(settings.fetch_wal);
+  } catch (const Error&) {
+    // One of them is what failed; the others have their defaults.
+  }
+  return ops::fetch_failure_status(settings.fetch_wal, ".");
+}
+
+int run_command(const cli::Program& program, const cli::Parsed& parsed, const char* program_path, AllSettings& settings,
+                config::Sources& sources) {
   std::vector<std::string> warnings;
   load_sources(sources, parsed, warnings);
   for (config::Group* group : settings.groups()) {
@@ -270,7 +285,7 @@ int run_command(const cli::Program& program, const cli::Parsed& parsed, const ch
     progress->done();
     log.error("{}", error.what());
     if (!info(error.code()).hint.empty()) log.info("{}", info(error.code()).hint);
-    status = cli::exit_status(parsed.command->name(), error.code());
+    status = failure_status(parsed.command, error.code(), settings, sources);
   }
   std::cout.flush();
   if (status != 0 && signals.received() != 0) SignalWatch::die_of(signals.received());
@@ -293,7 +308,16 @@ int start(int argc, char** argv) {
     std::cerr << parsed.complaint;
     return parsed.exit_status;
   }
-  return run_command(program, parsed, argv[0], settings);
+  config::Sources sources;
+  try {
+    return run_command(program, parsed, argv[0], settings, sources);
+  } catch (const Error& error) {
+    std::cerr << "ERROR: " << error.what() << '\n';
+    return failure_status(parsed.command, error.code(), settings, sources);
+  } catch (const std::exception& error) {
+    std::cerr << "ERROR: " << error.what() << '\n';
+    return failure_status(parsed.command, Errc::bug, settings, sources);
+  }
 }
 
 }  // namespace
@@ -302,11 +326,8 @@ int start(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return seawall::start(argc, argv);
-  } catch (const seawall::Error& error) {
-    std::cerr << "ERROR: " << error.what() << '\n';
-    return seawall::cli::exit_status("", error.code());
   } catch (const std::exception& error) {
     std::cerr << "ERROR: " << error.what() << '\n';
-    return seawall::info(seawall::Errc::bug).exit_status;
+    return 1;
   }
 }

@@ -74,7 +74,9 @@ void start_prefetch(const Args& args, std::uint64_t segment_bytes, App& app) {
   }
 }
 
-int fetch(const Args& args, const ops::FetchWalSettings& settings, App& app) {
+int run(const Args& args, App& app) {
+  ops::FetchWalSettings settings;
+  app.sources.load(settings);
   const pipeline::Repository repository = app.open_repository();
   refuse_unknown_storage(args.target_storage, repository);
   const auto fetched = ops::fetch_wal(repository, args.name, args.destination, settings, app.run);
@@ -87,21 +89,6 @@ int fetch(const Args& args, const ops::FetchWalSettings& settings, App& app) {
     start_prefetch(args, *fetched->segment_bytes, app);
   }
   return 0;
-}
-
-int run(const Args& args, App& app) {
-  ops::FetchWalSettings settings;
-  try {
-    app.sources.load(settings);
-    return fetch(args, settings, app);
-  } catch (const Error& error) {
-    // Ended by a signal, and mistakes on the command line, which no running server makes: main knows what to do.
-    if (error.code() == Errc::cancelled || error.code() == Errc::usage) throw;
-    app.run.log.error("{}", error.what());
-  } catch (const std::exception& failure) {  // bad_alloc above all
-    app.run.log.error("{}", failure.what());
-  }
-  return ops::fetch_failure_status(settings, ".");
 }
 
 }  // namespace

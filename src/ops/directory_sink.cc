@@ -60,7 +60,9 @@ std::string RestoredDirectory::relative_path(std::string_view member_name) const
 }
 
 bool RestoredDirectory::kept(std::string_view relative) const {
-  return std::find(keep_.begin(), keep_.end(), relative) != keep_.end();
+  return std::any_of(keep_.begin(), keep_.end(), [&](const std::string& name) {
+    return relative.starts_with(name) && (relative.size() == name.size() || relative[name.size()] == '/');
+  });
 }
 
 RestoredDirectory::Owner RestoredDirectory::owner_of(const archive::Member& member) {

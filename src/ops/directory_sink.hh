@@ -29,13 +29,15 @@ enum class Treatment {
 /// A data directory that is being restored; shared by the unpacking threads, each of which has its DirectorySink.
 class RestoredDirectory {
  public:
-  /// `root` exists. `keep`: names of files that stand there already and stay ("recovery.conf").
+  /// `root` exists. `keep`: names of entries that stand there already and stay
+  /// ("recovery.conf").
   RestoredDirectory(std::filesystem::path root, std::vector<std::string> keep);
 
   const std::filesystem::path& root() const noexcept { return root_; }
   /// The path for a member's name, whatever its spelling ("/base/1", "./base/1", "base/1/"). Errc::corrupt if it would
   /// leave the directory.
   std::string relative_path(std::string_view member_name) const;
+  /// Is it one of those that stay, or below one (conf.d)?
   bool kept(std::string_view relative) const;
   /// Owner as recorded, by name where this machine knows it, else by number; nothing unless we are root.
   void give_to_owner(const Fd& fd, const archive::Member& member, const std::string& path);

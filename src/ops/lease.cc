@@ -21,7 +21,9 @@ Lease::~Lease() {
   try {
     // Also after a stop was requested: a lease that stays would protect garbage.
     const std::array<std::string, 1> keys{key_};
-    repository_.store->remove(keys, std::stop_token{});
+    for (const storage::RemoveFailure& failure : repository_.store->remove(keys, std::stop_token{})) {
+      run_.log.warning("the lease {} stays: {}", failure.key, failure.reason);
+    }
   } catch (const Error& error) {
     run_.log.warning("the lease {} stays: {}", key_, error.what());
   }

@@ -44,23 +44,31 @@ void MemberSet::mark(std::string_view name, Flag flag) noexcept {
   if (const std::optional<std::size_t> index = index_of(name)) flags_[*index].fetch_or(flag);
 }
 
-std::size_t MemberSet::skipped_without(const MemberSet& parent) const noexcept {
+bool MemberSet::settled(std::uint64_t digest, std::uint8_t flags, const MemberSet* parent,
+                        std::span<const MemberSet* const> above) const noexcept {
+  if ((flags & restored) != 0) return true;
+  const bool asked_for = std::all_of(above.begin(), above.end(), [&](const MemberSet* set) {
+    const std::optional<std::size_t> at = set->index_of_digest(digest);
+    return at && (set->flags_[*at].load() & (incremented | skipped)) != 0;
+  });
+  if (!asked_for) return true;
+  if ((flags & skipped) == 0 || parent == nullptr) return false;
+  const std::optional<std::size_t> at = parent->index_of_digest(digest);
+  return at && (parent->flags_[*at].load() & (restored | skipped)) != 0;
+}
+
+std::size_t MemberSet::missing(const MemberSet* parent, std::span<const MemberSet* const> above) const noexcept {
   std::size_t count = 0;
   for (std::size_t i = 0; i < digests_.size(); ++i) {
-    if ((flags_[i].load() & skipped) == 0) continue;
-    const std::optional<std::size_t> at = parent.index_of_digest(digests_[i]);
-    if (!at || (parent.flags_[*at].load() & (restored | skipped)) == 0) ++count;
+    if (!settled(digests_[i], flags_[i].load(), parent, above)) ++count;
   }
   return count;
 }
 
-std::size_t MemberSet::unrestored() const noexcept {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < digests_.size(); ++i) {
-    const std::uint8_t flags = flags_[i].load();
-    if ((flags & (restored | skipped)) == 0) ++count;
-  }
-  return count;
+bool MemberSet::is_missing(std::string_view name, const MemberSet* parent,
+                           std::span<const MemberSet* const> above) const noexcept {
+  const std::optional<std::size_t> index = index_of(name);
+  return index && !settled(digests_[*index], flags_[*index].load(), parent, above);
 }
 
 }  // namespace seawall::ops

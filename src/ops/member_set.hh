@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,16 +28,21 @@ class MemberSet {
   std::optional<std::uint8_t> find(std::string_view name) const noexcept;
   bool contains(std::string_view name) const noexcept { return index_of(name).has_value(); }
   void mark(std::string_view name, Flag flag) noexcept;
-  /// How many entries that this set leaves to `parent` (skipped: unchanged since) `parent` has not brought.
-  std::size_t skipped_without(const MemberSet& parent) const noexcept;
-  /// How many entries were not marked restored, among those that should have been.
-  std::size_t unrestored() const noexcept;
+  /// How many entries did not come although they should have: neither restored here nor, if this set leaves them to
+  /// `parent` (skipped: unchanged since), brought or passed on by that. `above`: the sets of the backups that stand on
+  /// this one; what one of them does not leave to those below nobody asks for. `parent` null: a full backup.
+  std::size_t missing(const MemberSet* parent, std::span<const MemberSet* const> above) const noexcept;
+  /// Is `name` one of them?
+  bool is_missing(std::string_view name, const MemberSet* parent,
+                  std::span<const MemberSet* const> above) const noexcept;
 
  private:
   struct Entry {
     std::uint64_t digest;
     std::uint8_t flags;
   };
+  bool settled(std::uint64_t digest, std::uint8_t flags, const MemberSet* parent,
+               std::span<const MemberSet* const> above) const noexcept;
   std::optional<std::size_t> index_of(std::string_view name) const noexcept;
   std::optional<std::size_t> index_of_digest(std::uint64_t digest) const noexcept;
 

@@ -3,35 +3,20 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 
-#include "postgres/page.hh"
+#include "support/relation_page.hh"
 
 namespace seawall::ops {
 namespace {
 
-constexpr std::size_t page_bytes = PageVerifier::page_bytes;
+using test::page_bytes;
 constexpr archive::Lsn backup_start{0x2000000};
 using File = std::vector<std::byte>;
-
-/// A page with a valid header, the given LSN and a right checksum (bufpage.h, PageHeaderData).
-void make_page(MutableBytes page, std::uint64_t lsn, std::uint32_t block) {
-  std::fill(page.begin(), page.end(), std::byte{0x5A});
-  store_le<std::uint32_t>(page, 0, static_cast<std::uint32_t>(lsn >> 32));
-  store_le<std::uint32_t>(page, 4, static_cast<std::uint32_t>(lsn));
-  store_le<std::uint16_t>(page, 8, 0);
-  store_le<std::uint16_t>(page, 10, 0);
-  store_le<std::uint16_t>(page, 12, 28);
-  store_le<std::uint16_t>(page, 14, 8192);
-  store_le<std::uint16_t>(page, 16, 8192);
-  store_le<std::uint16_t>(page, 18, 8192 | 4);
-  store_le<std::uint16_t>(page, 8, postgres::page_checksum(page, block));
-}
 
 File file_of(std::uint32_t pages, std::uint64_t lsn, std::uint32_t first_block = 0) {
   File file(pages * page_bytes);
   for (std::uint32_t i = 0; i < pages; ++i) {
-    make_page(MutableBytes(file).subspan(i * page_bytes, page_bytes), lsn, first_block + i);
+    test::make_page(MutableBytes(file).subspan(i * page_bytes, page_bytes), lsn, first_block + i);
   }
   return file;
 }

@@ -9,6 +9,7 @@
 #include "base/time_text.hh"
 #include "ops/backup_selection.hh"
 #include "ops/wal_inventory.hh"
+#include "pipeline/object_reader.hh"
 
 namespace seawall::ops {
 namespace {
@@ -21,14 +22,48 @@ struct Candidate {
   archive::Timeline timeline = 0;
 };
 
-/// The segment size with which the start LSN falls into the segment that the backup is named after.
-std::uint64_t segment_bytes_of(const Candidate& candidate) {
+Error missing_segment(std::string_view name, std::string_view why) {
+  return {Errc::incomplete, fmt::format("WAL segment {} is not in the archive: {}", name, why)};
+}
+
+std::string needed_by(const Candidate& candidate) {
+  return fmt::format("backup {} cannot become consistent without it", candidate.name);
+}
+
+/// Counts what passes.
+class CountingSink final : public Sink {
+ public:
+  void write(Bytes data) override { bytes_ += data.size(); }
+  std::uint64_t bytes() const { return bytes_; }
+
+ private:
+  std::uint64_t bytes_ = 0;
+};
+
+/// The segment size with which the start LSN falls into the segment that the backup is named after. In the first
+/// MiB of 4 GiB it does so with every size: then the segment itself tells.
+std::uint64_t segment_bytes_of(const Candidate& candidate, const pipeline::Repository& repository, const Run& run) {
   const std::string segment = archive::segment_name_of_backup(candidate.name);
+  std::vector<std::uint64_t> sizes;
   for (std::uint64_t bytes = std::uint64_t{1} << 20; archive::is_segment_size(bytes); bytes *= 2) {
-    if (archive::segment_of(candidate.timeline, *candidate.metadata.start_lsn, bytes).name(bytes) == segment) return bytes;
+    if (archive::segment_of(candidate.timeline, *candidate.metadata.start_lsn, bytes).name(bytes) == segment) {
+      sizes.push_back(bytes);
+    }
   }
-  throw Error(Errc::corrupt, fmt::format("backup {} starts at LSN {}, which lies in no segment {} of any size",
-                                         candidate.name, candidate.metadata.start_lsn->text(), segment));
+  if (sizes.empty()) {
+    throw Error(Errc::corrupt, fmt::format("backup {} starts at LSN {}, which lies in no segment {} of any size",
+                                           candidate.name, candidate.metadata.start_lsn->text(), segment));
+  }
+  if (sizes.size() == 1) return sizes.front();
+  const auto found = pipeline::find_encoded(repository, archive::wal_object(segment), run.stop);
+  if (!found) throw missing_segment(segment, needed_by(candidate));
+  CountingSink content;
+  pipeline::pull(repository, found->object, *found->codec, content, run.stop);
+  if (std::find(sizes.begin(), sizes.end(), content.bytes()) == sizes.end()) {
+    throw Error(Errc::corrupt, fmt::format("{} holds {} bytes, which is no segment's size", found->object.key,
+                                           content.bytes()));
+  }
+  return content.bytes();
 }
 
 std::optional<Candidate> candidate_of(const pipeline::Repository& repository, const std::string& name, const Run& run) {
@@ -55,8 +90,17 @@ std::optional<Candidate> candidate_of(const pipeline::Repository& repository, co
 /// Is the backup whole before the target is reached?
 bool ends_before(const Candidate& candidate, const RecoveryTarget& target) {
   if (target.kind == Kind::lsn) return *candidate.metadata.finish_lsn <= *target.lsn;
-  if (target.kind == Kind::time) return candidate.metadata.finish_time <= *target.time;
+  if (target.kind == Kind::time) {
+    return candidate.metadata.finish_time != Time{} && candidate.metadata.finish_time <= *target.time;
+  }
   return true;
+}
+
+std::string after_target(const Candidate& candidate) {
+  const Time end = candidate.metadata.finish_time;
+  if (end == Time{}) return fmt::format("when backup {} ended is not recorded", candidate.name);
+  return fmt::format("backup {} ends at {} ({}), after the target", candidate.name,
+                     candidate.metadata.finish_lsn->text(), rfc3339(end));
 }
 
 archive::Timeline target_timeline(const RecoveryTarget& target, const Candidate& candidate, const WalInventory& wal) {
@@ -79,8 +123,7 @@ class WalCheck {
   void require(std::uint64_t from, std::uint64_t to, std::string_view why) const {
     for (std::uint64_t number = from; number <= to; ++number) {
       if (stored(number)) continue;
-      throw Error(Errc::incomplete, fmt::format("WAL segment {} is not in the archive: {}",
-                                                segment(number).name(segment_bytes_), why));
+      throw missing_segment(segment(number).name(segment_bytes_), why);
     }
   }
 
@@ -108,7 +151,7 @@ class WalCheck {
 void check_wal(const Candidate& candidate, const RecoveryTarget& target, const WalCheck& wal, const Run& run) {
   const std::uint64_t first = wal.number_of(*candidate.metadata.start_lsn);
   const std::uint64_t consistent = wal.number_of({candidate.metadata.finish_lsn->value - 1});
-  wal.require(first, consistent, fmt::format("backup {} cannot become consistent without it", candidate.name));
+  wal.require(first, consistent, needed_by(candidate));
   switch (target.kind) {
     case Kind::immediate: return;
     case Kind::lsn:
@@ -139,17 +182,20 @@ RecoveryPlan plan_recovery(const pipeline::Repository& repository, const std::op
   } else {
     for (const ListedBackup& listed : list_sentinels(repository, run)) names.push_back(listed.name);
     std::reverse(names.begin(), names.end());
+    // Not by the sentinels' age alone: marking a backup as permanent writes its sentinel anew.
+    std::stable_sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
+      return archive::segment_name_of_backup(a) > archive::segment_name_of_backup(b);
+    });
   }
   std::string reason = "the archive holds no backup";
   for (const std::string& name : names) {
     const std::optional<Candidate> candidate = candidate_of(repository, name, run);
     if (!candidate) continue;
     if (!ends_before(*candidate, target)) {
-      reason = fmt::format("backup {} ends at {} ({}), after the target", name, candidate->metadata.finish_lsn->text(),
-                           rfc3339(candidate->metadata.finish_time));
+      reason = after_target(*candidate);
       continue;
     }
-    const std::uint64_t segment_bytes = segment_bytes_of(*candidate);
+    const std::uint64_t segment_bytes = segment_bytes_of(*candidate, repository, run);
     const WalInventory wal(repository, segment_bytes, run);
     const TimelinePath path = wal.path_to(target_timeline(target, *candidate, wal));
     if (!path.passes(candidate->timeline, *candidate->metadata.finish_lsn)) {

@@ -15,11 +15,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// As guc-file.l reads it: a backslash escapes, also in a command, and a line ends a value.
 std::string conf_quoted(std::string_view value) {
   std::string text = "'";
   for (const char c : value) {
+    if (c == '\n') {
+      text += "\\n";
+      continue;
+    }
+    if (c == '\'' || c == '\\') text += c;
     text += c;
-    if (c == '\'') text += c;
   }
   return text + "'";
 }

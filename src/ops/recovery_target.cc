@@ -11,6 +11,9 @@
 namespace seawall::ops {
 namespace {
 
+constexpr std::uint64_t first_normal_xid = 3;         // access/transam.h, FirstNormalTransactionId
+constexpr std::size_t longest_restore_point = 63;     // access/xlog_internal.h, MAXFNAMELEN with its NUL
+
 /// "+00" and "+0530" as "+00:00" and "+05:30"; PostgreSQL prints the short forms.
 std::string with_full_offset(std::string text) {
   const std::size_t sign = text.find_last_of("+-");
@@ -21,6 +24,16 @@ std::string with_full_offset(std::string text) {
   return text;
 }
 
+/// mktime would make 1 March of 29 February, and a target on another day than the one meant is a disaster.
+bool is_moment(const std::tm& fields) {
+  const std::chrono::year_month_day day{std::chrono::year(fields.tm_year),
+                                        std::chrono::month(static_cast<unsigned>(fields.tm_mon)),
+                                        std::chrono::day(static_cast<unsigned>(fields.tm_mday))};
+  // Time reaches from 1677 to 2262.
+  return day.ok() && fields.tm_year >= 1900 && fields.tm_year < 2262 && fields.tm_hour >= 0 && fields.tm_hour < 24 &&
+         fields.tm_min >= 0 && fields.tm_min < 60 && fields.tm_sec >= 0 && fields.tm_sec < 60;
+}
+
 std::optional<Time> parse_local(const std::string& text) {
   std::tm fields{};
   fields.tm_isdst = -1;
@@ -29,18 +42,19 @@ std::optional<Time> parse_local(const std::string& text) {
                   &fields.tm_hour, &fields.tm_min, &fields.tm_sec, &used) != 6) {
     return std::nullopt;
   }
-  fields.tm_year -= 1900;
-  fields.tm_mon -= 1;
   std::string rest = text.substr(static_cast<std::size_t>(used));
   std::int64_t nanoseconds = 0;
   if (!rest.empty()) {
     if (rest.front() != '.' || rest.size() < 2 || rest.size() > 10) return std::nullopt;
     rest.erase(0, 1);
     rest.resize(9, '0');
-    const auto fraction = parse_int<std::int64_t>(rest);
+    const auto fraction = parse_int<std::uint32_t>(rest);
     if (!fraction) return std::nullopt;
     nanoseconds = *fraction;
   }
+  if (!is_moment(fields)) return std::nullopt;
+  fields.tm_year -= 1900;
+  fields.tm_mon -= 1;
   const std::time_t seconds = std::mktime(&fields);
   if (seconds == -1) return std::nullopt;
   return Time(std::chrono::seconds(seconds) + std::chrono::nanoseconds(nanoseconds));
@@ -63,8 +77,10 @@ std::string setting_text(Time time) {
   return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:06}+00", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)), micros);
 }
 
-void check_timeline(const std::string& text) {
-  if (text == "latest" || text == "current" || parse_int<archive::Timeline>(text)) return;
+/// A number is written anew: the server takes a leading 0 for an octal one.
+std::string parse_timeline(const std::string& text) {
+  if (text == "latest" || text == "current") return text;
+  if (const auto number = parse_int<archive::Timeline>(text); number && *number > 0) return std::to_string(*number);
   throw Error(Errc::usage, fmt::format("--target-timeline '{}' is neither latest, current nor a number", text));
 }
 
@@ -99,18 +115,22 @@ std::optional<RecoveryTarget> parse_target(const TargetFlags& flags) {
     target.text = target.lsn->text();
   } else if (flags.xid) {
     target.kind = RecoveryTarget::Kind::xid;
-    if (!parse_int<std::uint64_t>(*flags.xid)) {
+    const auto xid = parse_int<std::uint64_t>(*flags.xid);
+    if (!xid || *xid < first_normal_xid) {
       throw Error(Errc::usage, fmt::format("--target-xid '{}' is no transaction number", *flags.xid));
     }
-    target.text = *flags.xid;
+    target.text = std::to_string(*xid);
   } else if (flags.name) {
     target.kind = RecoveryTarget::Kind::name;
     if (flags.name->empty()) throw Error(Errc::usage, "--target-name needs the name of a restore point");
+    if (flags.name->size() > longest_restore_point) {
+      throw Error(Errc::usage, fmt::format("--target-name '{}' is longer than the {} bytes that a restore point can have",
+                                           *flags.name, longest_restore_point));
+    }
     target.text = *flags.name;
   }
-  if (flags.timeline) check_timeline(*flags.timeline);
   if (flags.action) check_action(*flags.action);
-  target.timeline = flags.timeline.value_or("latest");
+  target.timeline = parse_timeline(flags.timeline.value_or("latest"));
   target.action = flags.action.value_or("pause");
   return target;
 }

@@ -55,8 +55,8 @@ class Restore {
   void unpack_part(std::size_t index, const storage::ObjectInfo& part, RestoredDirectory& directory, const Run& run);
   Treatment treatment(std::size_t index, const archive::Member& member, std::string_view relative) const;
   bool masked_out(std::string_view relative) const;
-  void check_complete(std::size_t index, const RestoredDirectory& directory);
-  std::string first_unrestored(const Level& level);
+  void check_complete(std::size_t index, const RestoredDirectory& directory) const;
+  void check_files(std::size_t index) const;
 
   const pipeline::Repository& repository_;
   const RestoreRequest& request_;
@@ -66,6 +66,7 @@ class Restore {
 };
 
 void Restore::restore() {
+  masked_out("");  // a malformed mask is told before anything is touched
   load_chain();
   RestoreDestination destination(request_.directory, spec(), run_);
   std::uint64_t stored = 0;
@@ -104,9 +105,10 @@ void Restore::load_chain() {
 
 void Restore::load_documents(Level& level) {
   load_files(level);
-  if (level.sentinel.is_delta() && !level.files) {
-    throw Error(Errc::incomplete, fmt::format("delta {} cannot be restored: without {} nobody knows which of its files are "
-                                              "increments", level.name, archive::files_metadata_object(level.name)));
+  if (level.sentinel.is_delta() && (!level.files || level.files->size() == 0)) {
+    throw Error(Errc::incomplete, fmt::format("delta {} cannot be restored: without the files that {} should list nobody "
+                                              "knows which of them are increments",
+                                              level.name, archive::files_metadata_object(level.name)));
   }
   const std::string manifest = repository_.key(archive::manifest_object(level.name));
   if (const auto source = repository_.store->try_open(manifest, {}, run_.stop)) {
@@ -130,8 +132,8 @@ void Restore::load_files(Level& level) {
       {.file =
            [&](const archive::FileEntry& entry) {
              std::uint8_t flags = 0;
-             if (entry.is_incremented) flags |= MemberSet::incremented;
-             if (entry.is_skipped) flags |= MemberSet::skipped;
+             if (entry.is_incremented && level.sentinel.is_delta()) flags |= MemberSet::incremented;
+             if (entry.is_skipped && level.sentinel.is_delta()) flags |= MemberSet::skipped;
              level.files->add(entry.name, flags);
            },
        .part_file = nullptr,
@@ -164,6 +166,7 @@ void Restore::check_parts(const Level& level) const {
   for (const storage::ObjectInfo& part : level.parts) {
     pipeline::codec_of_key(part.key);
     if (part.bytes == 0) throw Error(Errc::corrupt, fmt::format("{} is empty: what it held is lost", part.key));
+    manifest_of(level, part);
   }
   if (!present(archive::control_part)) {
     throw Error(Errc::incomplete, fmt::format("backup {} is not whole: {}{} is missing", level.name, folder,
@@ -227,7 +230,7 @@ Treatment Restore::treatment(std::size_t index, const archive::Member& member, s
   if (!level.files || level.files->size() == 0) return Treatment::whole;
   const auto flags = level.files->find(member.name);
   if (!flags) return Treatment::skip;
-  return (*flags & MemberSet::incremented) != 0 && level.sentinel.is_delta() ? Treatment::patch : Treatment::whole;
+  return (*flags & MemberSet::incremented) != 0 ? Treatment::patch : Treatment::whole;
 }
 
 void Restore::unpack(std::size_t index, RestoredDirectory& directory) {
@@ -268,8 +271,8 @@ void Restore::unpack_part(std::size_t index, const storage::ObjectInfo& part, Re
 }
 
 /// A closed world: what the backup lists has come, all of it.
-void Restore::check_complete(std::size_t index, const RestoredDirectory& directory) {
-  Level& level = chain_[index];
+void Restore::check_complete(std::size_t index, const RestoredDirectory& directory) const {
+  const Level& level = chain_[index];
   const bool newest = index + 1 == chain_.size();
   if (newest && !masked_out(RestoredDirectory::control_file) && !directory.saw_control_file) {
     throw Error(Errc::incomplete, fmt::format("backup {} brought no global/pg_control", level.name));
@@ -279,28 +282,35 @@ void Restore::check_complete(std::size_t index, const RestoredDirectory& directo
                                               "would start on it and be silently wrong",
                                               level.name, archive::parts_folder(level.name), archive::label_part));
   }
-  if (!level.files || !request_.mask.empty()) return;
-  if (index > 0 && chain_[index - 1].files) {
-    if (const std::size_t missing = level.files->skipped_without(*chain_[index - 1].files); missing > 0) {
-      throw Error(Errc::incomplete, fmt::format("{} files that backup {} takes unchanged from {} did not come with that",
-                                                missing, level.name, chain_[index - 1].name));
-    }
-  }
-  if (!newest || level.files->unrestored() == 0) return;
-  throw Error(Errc::incomplete, fmt::format("{} files that backup {} lists are in none of its parts, {} among them",
-                                            level.files->unrestored(), level.name, first_unrestored(level)));
+  if (request_.mask.empty()) check_files(index);
 }
 
-std::string Restore::first_unrestored(const Level& level) {
+void Restore::check_files(std::size_t index) const {
+  const Level& level = chain_[index];
+  if (!level.files) return;
+  const MemberSet* parent = nullptr;
+  // Of a parent without files_metadata.json nobody knows what it should have brought: what is skipped is believed.
+  if (index > 0) parent = chain_[index - 1].files ? &*chain_[index - 1].files : &*level.files;
+  std::vector<const MemberSet*> above;
+  for (std::size_t i = index + 1; i < chain_.size(); ++i) above.push_back(&*chain_[i].files);
+  const std::size_t missing = level.files->missing(parent, above);
+  if (missing == 0) return;
+  std::string first = "?";
+  bool was_skipped = false;
   const std::string key = repository_.key(archive::files_metadata_object(level.name));
-  std::string name = "?";
-  const std::unique_ptr<Source> source = repository_.store->try_open(key, {}, run_.stop);
-  if (source == nullptr) return name;
-  archive::read_files_metadata(*source, key, {.file = [&](const archive::FileEntry& entry) {
-    const auto flags = level.files->find(entry.name);
-    if (name == "?" && flags && (*flags & (MemberSet::restored | MemberSet::skipped)) == 0) name = entry.name;
-  }, .part_file = nullptr, .part = nullptr});
-  return name;
+  if (const std::unique_ptr<Source> source = repository_.store->try_open(key, {}, run_.stop)) {
+    archive::read_files_metadata(*source, key, {.file = [&](const archive::FileEntry& entry) {
+      if (first != "?" || !level.files->is_missing(entry.name, parent, above)) return;
+      first = entry.name;
+      was_skipped = entry.is_skipped && level.sentinel.is_delta();
+    }, .part_file = nullptr, .part = nullptr});
+  }
+  throw Error(Errc::incomplete,
+              was_skipped
+                  ? fmt::format("{} of the files that backup {} lists did not come, {} among them, which it takes unchanged "
+                                "from {}", missing, level.name, first, *level.sentinel.delta_from)
+                  : fmt::format("{} of the files that backup {} lists are in none of its parts, {} among them", missing,
+                                level.name, first));
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
+#include <set>
 
 #include "base/file.hh"
 #include "ops/directory_sink.hh"
@@ -37,6 +39,12 @@ std::vector<fs::directory_entry> entries_of(const fs::path& directory) {
   return entries;
 }
 
+/// Without the slash at the end, behind which the last name would be empty.
+fs::path normal(const fs::path& path) {
+  const fs::path normal = path.lexically_normal();
+  return normal.has_filename() || !normal.has_relative_path() ? normal : normal.parent_path();
+}
+
 void create_directory_durably(const fs::path& directory) {
   if (::mkdir(directory.c_str(), 0700) == 0) {
     sync_directory(directory.parent_path());
@@ -56,9 +64,21 @@ void sync_file_system(const fs::path& path) {
 }  // namespace
 
 RestoreDestination::RestoreDestination(fs::path directory, archive::TablespaceSpec spec, const Run& run)
-    : directory_(fs::absolute(directory).lexically_normal()), spec_(std::move(spec)), run_(run) {
+    : directory_(normal(fs::absolute(directory))), spec_(std::move(spec)), run_(run) {
   check_directory();
-  for (const auto& tablespace : spec_.tablespaces) check_location(tablespace.location);
+  std::set<fs::path> locations;
+  for (const auto& tablespace : spec_.tablespaces) {
+    // The number becomes a name in pg_tblspc, and must not lead out of it.
+    if (tablespace.oid.empty() || tablespace.oid.find_first_not_of("0123456789") != std::string::npos) {
+      throw Error(Errc::corrupt, fmt::format("'{}' is no tablespace's number", tablespace.oid));
+    }
+    check_location(tablespace.location);
+    if (const fs::path location = normal(tablespace.location); location == directory_ || !locations.insert(location).second) {
+      throw Error(Errc::config, fmt::format("tablespace {} cannot lie in {}: that directory is taken by {}", tablespace.oid,
+                                            location.native(),
+                                            location == directory_ ? "the cluster itself" : "another tablespace"));
+    }
+  }
 }
 
 void RestoreDestination::check_directory() {
@@ -99,7 +119,7 @@ void RestoreDestination::prepare() {
   if (spec_.empty()) return;
   create_directory_durably(directory_ / "pg_tblspc");
   for (const auto& tablespace : spec_.tablespaces) {
-    create_directory_durably(tablespace.location);
+    create_directory_durably(normal(tablespace.location));
     const fs::path link = directory_ / "pg_tblspc" / tablespace.oid;
     if (::symlink(tablespace.location.c_str(), link.c_str()) != 0) throw system_error(errno, link.native());
   }
@@ -111,11 +131,13 @@ void RestoreDestination::finish(bool durable) {
     for (const auto& tablespace : spec_.tablespaces) sync_file_system(tablespace.location);
   }
   const fs::path provisional = directory_ / RestoredDirectory::provisional_control_file;
-  if (fs::exists(provisional)) {
-    fs::rename(provisional, directory_ / RestoredDirectory::control_file);
+  if (::rename(provisional.c_str(), (directory_ / RestoredDirectory::control_file).c_str()) == 0) {
     sync_directory(directory_ / "global");
+  } else if (errno != ENOENT) {  // a mask may have left it out
+    throw system_error(errno, provisional.native());
   }
-  fs::remove(directory_ / marker);
+  const fs::path unfinished = directory_ / marker;
+  if (::unlink(unfinished.c_str()) != 0) throw system_error(errno, unfinished.native());
   sync_directory(directory_);
 }
 

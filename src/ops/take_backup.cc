@@ -183,7 +183,8 @@ void Backup::pack() {
   run_.progress.phase("backup", source_->total_bytes());
   PackingPlan plan{.repository = repository_, .backup = name_, .part_threshold = settings_.tar_size_threshold().bytes};
   unsigned threads = settings_.upload_disk_concurrency();
-  if (threads == 0) threads = std::min(usable_cpus(), settings_.upload_concurrency());
+  // Two for each CPU: while one waits for the disk or the store, the other computes.
+  if (threads == 0) threads = std::min(2 * usable_cpus(), settings_.upload_concurrency());
   WorkerGroup workers(run_.stop);
   std::vector<std::future<void>> ends;
   for (unsigned i = 0; i < threads; ++i) {

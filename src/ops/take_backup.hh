@@ -16,7 +16,7 @@ namespace seawall::ops {
 struct TakeBackupSettings : config::Group {
   config::Setting<unsigned> upload_disk_concurrency{
       *this, {.name = "WALG_UPLOAD_DISK_CONCURRENCY", .initial = 0, .range = {{0, 256}},
-              .doc = "Tar parts filled at once. 0: as many as the machine has CPUs, at most WALG_UPLOAD_CONCURRENCY."}};
+              .doc = "Tar parts filled at once. 0: two for each CPU, at most WALG_UPLOAD_CONCURRENCY."}};
   config::Setting<unsigned> upload_concurrency{
       *this, {.name = "WALG_UPLOAD_CONCURRENCY", .initial = 16, .range = {{1, 1024}},
               .doc = "Ceiling of uploads at once: of parts of a backup, and of WAL files next to the one being pushed."}};

@@ -34,9 +34,13 @@ WalInventory::WalInventory(const pipeline::Repository& repository, std::uint64_t
         if (const auto segment = archive::parse_segment(name, segment_bytes)) {
           // X.partial.lz4 is not X, and X.00000028.backup.lz4 neither.
           const std::string_view rest = file.substr(name.size());
-          if (rest.rfind('.') == 0 || rest.empty()) {
-            if (rest != ".partial" && rest != ".json") segments_[segment->timeline].emplace_back(segment->number, object.modified);
+          if (rest.rfind('.') != 0 && !rest.empty()) return true;
+          if (rest == ".partial" || rest == ".json") return true;
+          if (object.bytes == 0) {
+            run_.log.warning("{} is empty: the segment is lost", object.key);
+            return true;
           }
+          segments_[segment->timeline].emplace_back(segment->number, object.modified);
         } else if (const auto timeline = archive::parse_history_name(file.substr(0, file.find('.', name.size() + 1)))) {
           histories_.push_back(*timeline);
         }
@@ -73,7 +77,15 @@ TimelinePath WalInventory::path_to(archive::Timeline timeline) const {
   }
   StringSink text;
   pipeline::pull(repository_, found->object, *found->codec, text, run_.stop);
-  path.ancestors = archive::parse_history(text.text(), found->object.key);
+  path.ancestors = archive::parse_history(text.text(), name);
+  if (path.ancestors.empty()) {
+    throw Error(Errc::corrupt, fmt::format("{} does not say where timeline {} began", found->object.key, timeline));
+  }
+  // A recovery that ended before its own timeline began leaves a history whose LSNs fall: what lies behind the last
+  // switch is not on the way.
+  for (std::size_t i = path.ancestors.size() - 1; i-- > 0;) {
+    path.ancestors[i].end = std::min(path.ancestors[i].end, path.ancestors[i + 1].end);
+  }
   return path;
 }
 

@@ -13,7 +13,7 @@ namespace seawall::ops {
 
 /// A way through timelines: each is followed up to its end, the last one without end.
 struct TimelinePath {
-  std::vector<archive::HistoryEntry> ancestors;  ///< oldest first
+  std::vector<archive::HistoryEntry> ancestors;  ///< oldest first, with ends that never fall
   archive::Timeline target = 1;
 
   /// The timeline whose file holds segment `number` on this way. Of the segment in which a switch lies, the file of
@@ -23,7 +23,7 @@ struct TimelinePath {
   bool passes(archive::Timeline timeline, archive::Lsn lsn) const;
 };
 
-/// The WAL of an archive by one listing: 16 bytes a segment.
+/// The WAL of an archive by one listing: 16 bytes a segment. Empty objects are said to be lost, and count as absent.
 class WalInventory {
  public:
   WalInventory(const pipeline::Repository& repository, std::uint64_t segment_bytes, const Run& run);
@@ -34,7 +34,7 @@ class WalInventory {
   std::optional<std::uint64_t> last(archive::Timeline timeline) const;
   /// The timelines that have a history file, ascending.
   const std::vector<archive::Timeline>& histories() const noexcept { return histories_; }
-  /// Reads TIMELINE.history. Errc::incomplete if it is needed (timeline > 1) and not there.
+  /// Reads TIMELINE.history. Errc::corrupt if it is none. Errc::incomplete if it is needed (timeline > 1) and not there.
   TimelinePath path_to(archive::Timeline timeline) const;
 
  private:

@@ -1,4 +1,6 @@
 """A real WAL-G ($WALG_BIN) works on what seawall wrote, and the reverse. Without it these are left out, and pytest says so."""
+import json
+
 import pytest
 from golden import sums
 
@@ -12,7 +14,7 @@ def restored_by(scratch, archive, tool, *flags, name="LATEST"):
 
 
 def recovered(cluster, tool, digest):
-    program, cluster.scratch.program = cluster.scratch.program, tool
+    program, cluster.scratch.program = cluster.scratch.program, tool or cluster.scratch.program
     try:
         cluster.recovery(restore_command=cluster.restore_command())
     finally:
@@ -52,7 +54,6 @@ def test_walg_takes_a_delta_on_a_seawall_full_that_both_restore(scratch, archive
     archive.ok("backup-push", cluster.data, program=walg, WALG_DELTA_MAX_STEPS=3, timeout=300, **cluster.connection())
     full, delta = archive.backups()
     assert "_D_" in delta and archive.sentinel(delta)["DeltaFrom"] == full
-    import json
     files = json.loads((archive.root / f"basebackups_005/{delta}/files_metadata.json").read_text())["Files"]
     relation = "/" + cluster.sql("select pg_relation_filepath('still')")
     assert files[relation]["IsSkipped"], "an unchanged table is recognised by the time that seawall recorded"
