@@ -157,11 +157,13 @@ std::string chosen_storage(const config::Sources& sources, Log& log) {
     }
   }
   if (configured.empty()) {
-    throw Error(Errc::config, "no storage is configured: set WALG_FILE_PREFIX to the directory that holds the archive "
-                              "(other storages: WALG_S3_PREFIX and its like, in later versions)");
+    throw Error(Errc::config,
+                "no storage is configured: set WALG_FILE_PREFIX to the directory that holds the archive "
+                "(other storages: WALG_S3_PREFIX and its like, in later versions)");
   }
   if (configured.size() > 1) {
-    log.warning("more than one storage is configured ({}); {} is used", fmt::join(configured, ", "), configured.front());
+    log.warning("more than one storage is configured ({}); {} is used", fmt::join(configured, ", "),
+                configured.front());
   }
   return configured.front();
 }
@@ -202,7 +204,8 @@ pipeline::Repository open_repository(const config::Sources& sources, bool thrott
   const std::string prefix(trim(settings.storage_prefix()));
   for (const std::string_view part : split(prefix, '/')) {
     if (part.empty()) continue;
-    if (part == "." || part == "..") throw Error(Errc::config, fmt::format("WALG_STORAGE_PREFIX '{}' holds '{}'", prefix, part));
+    if (part == "." || part == "..")
+      throw Error(Errc::config, fmt::format("WALG_STORAGE_PREFIX '{}' holds '{}'", prefix, part));
     repository.prefix.append(part).append("/");
   }
   repository.store = open_store(settings, sources, throttled, log, clock);
@@ -223,7 +226,8 @@ void load_sources(config::Sources& sources, const cli::Parsed& parsed, std::vect
   }
 }
 
-void warn_about_unknown(const config::Sources& sources, const std::vector<const config::SettingBase*>& settings, Log& log) {
+void warn_about_unknown(const config::Sources& sources, const std::vector<const config::SettingBase*>& settings,
+                        Log& log) {
   const std::vector<std::string> known = all_setting_names(settings);
   for (const std::string& key : sources.unknown(known)) {
     const auto near = nearest(key, known);
@@ -233,8 +237,8 @@ void warn_about_unknown(const config::Sources& sources, const std::vector<const 
   }
 }
 
-/// What PostgreSQL makes of wal-fetch's status decides whether recovery stops or ends early (R1), so every failure of it,
-/// also of its settings or for want of memory, is told from "not there" and from mistakes on the command line.
+/// What PostgreSQL makes of wal-fetch's status decides whether recovery stops or ends early (R1), so every failure of
+/// it, also of its settings or for want of memory, is told from "not there" and from mistakes on the command line.
 int failure_status(const cli::AnyCommand* command, Errc code, AllSettings& settings, const config::Sources& sources) {
   const bool fetches = command != nullptr && command->name() == "wal-fetch";
   if (!fetches || code == Errc::usage || code == Errc::cancelled) {

@@ -23,7 +23,7 @@ struct Member {
   std::uint64_t gid = 0;
   std::string user;
   std::string group;
-  std::uint64_t bytes = 0;  ///< of the body; 0 for all but files
+  std::uint64_t bytes = 0;    ///< of the body; 0 for all but files
   std::int64_t modified = 0;  ///< seconds since the epoch
   std::string link;
 };
@@ -42,6 +42,9 @@ class MemberSink {
   /// `offset`: of the member's header in the raw tar stream.
   virtual void begin(const Member& member, std::uint64_t offset) = 0;
   virtual void body(Bytes data) = 0;
+  /// As Sink::room and Sink::placed, within the current body.
+  virtual MutableBytes room([[maybe_unused]] std::size_t bytes) { return {}; }
+  virtual void placed([[maybe_unused]] std::size_t n) {}
   virtual void end() = 0;
 };
 
@@ -54,6 +57,8 @@ class TarReader final : public Sink {
   TarReader(MemberSink& to, std::string origin);
   ~TarReader() override;
   void write(Bytes data) override;
+  MutableBytes room(std::size_t bytes) override;
+  void placed(std::size_t n) override;
   void finish();
 
  private:

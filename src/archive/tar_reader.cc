@@ -356,6 +356,20 @@ TarReader::TarReader(MemberSink& to, std::string origin)
 
 TarReader::~TarReader() = default;
 
+MutableBytes TarReader::room(std::size_t bytes) {
+  const State& state = *state_;
+  if (state.phase != State::Phase::body || !state.reports_body || state.rest < bytes) return {};
+  return state.to.room(bytes);
+}
+
+void TarReader::placed(std::size_t n) {
+  State& state = *state_;
+  state.to.placed(n);
+  state.offset += n;
+  state.rest -= n;
+  if (state.rest == 0) state.end_body();
+}
+
 void TarReader::write(Bytes data) {
   while (!data.empty()) state_->step(data);
 }

@@ -220,6 +220,16 @@ void FileWriter::write(Bytes data) {
   }
 }
 
+MutableBytes FileWriter::room(std::size_t bytes) const {
+  if (!direct_ || staging_.size() - staged_ < bytes) return {};
+  return staging_.subspan(staged_);
+}
+
+void FileWriter::placed(std::size_t n) {
+  staged_ += n;
+  if (staged_ == staging_.size()) flush(staged_);
+}
+
 Fd FileWriter::finish() {
   if (direct_) {
     flush(staged_ - staged_ % direct_io_alignment);

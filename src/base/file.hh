@@ -78,6 +78,9 @@ class FileWriter {
   FileWriter& operator=(const FileWriter&) = delete;
 
   void write(Bytes data);
+  /// Room in the staging buffer for `bytes` that the caller places itself, then placed(n); empty if there is none.
+  MutableBytes room(std::size_t bytes) const;
+  void placed(std::size_t n);
   /// Writes what is left and returns the file, cut to the bytes written. The last call; without it the file holds a
   /// part of what was given, and perhaps zeros behind.
   Fd finish();

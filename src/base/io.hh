@@ -20,6 +20,10 @@ class Sink {
  public:
   virtual ~Sink() = default;
   virtual void write(Bytes data) = 0;
+  /// Room for at least `bytes`, in which a producer may place its next bytes itself and then say placed(n): of a
+  /// consumer that keeps them anyway, and so saves a copy. Empty: use write(). Valid until the next call.
+  virtual MutableBytes room([[maybe_unused]] std::size_t bytes) { return {}; }
+  virtual void placed([[maybe_unused]] std::size_t n) {}
 };
 
 /// Reads until `into` is full or the source ends; returns the number of bytes read.

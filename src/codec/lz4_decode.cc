@@ -36,7 +36,8 @@ enum class Expect {
 
 class Lz4Decoder final : public Filter {
  public:
-  Lz4Decoder(const ObjectContext& context, Sink& next) : key_(context.key), next_(next), hash_content_(!context.digest_is_checked) {}
+  Lz4Decoder(const ObjectContext& context, Sink& next)
+      : key_(context.key), next_(next), hash_content_(!context.digest_is_checked) {}
 
   MutableBytes space() override {
     if (input_.size() == 0) input_ = AlignedBuffer(space_bytes);
@@ -83,6 +84,7 @@ class Lz4Decoder final : public Filter {
   void decode_alone(Bytes block, std::size_t limit);
   void decode_linked(Bytes block, bool raw);
   void emit(Bytes content);
+  void account(Bytes content);
   void end_content();
 
   const std::string key_;
@@ -152,7 +154,8 @@ void Lz4Decoder::accept(Bytes unit) {
       read_block(unit);
       return;
     case Expect::content_checksum:
-      if (hash_content_ && load_le<std::uint32_t>(unit, 0) != hash_.value()) fail("has content that does not match its checksum");
+      if (hash_content_ && load_le<std::uint32_t>(unit, 0) != hash_.value())
+        fail("has content that does not match its checksum");
       wait_for(Expect::magic, word);
       return;
     case Expect::skip_size:
@@ -246,12 +249,16 @@ void Lz4Decoder::read_legacy_size(std::uint32_t field) {
 }
 
 void Lz4Decoder::decode_alone(Bytes block, std::size_t limit) {
-  if (output_.size() < limit) output_ = AlignedBuffer(limit);
-  const int n =
-      LZ4_decompress_safe(reinterpret_cast<const char*>(block.data()), reinterpret_cast<char*>(output_.data()),
-                          static_cast<int>(block.size()), static_cast<int>(limit));
+  const MutableBytes room = next_.room(limit);
+  if (room.empty() && output_.size() < limit) output_ = AlignedBuffer(limit);
+  std::byte* const to = room.empty() ? output_.data() : room.data();
+  const int n = LZ4_decompress_safe(reinterpret_cast<const char*>(block.data()), reinterpret_cast<char*>(to),
+                                    static_cast<int>(block.size()), static_cast<int>(limit));
   if (n < 0) fail("has a damaged block");
-  emit(output_.span().first(static_cast<std::size_t>(n)));
+  const Bytes content(to, static_cast<std::size_t>(n));
+  if (content.empty()) return;
+  account(content);
+  room.empty() ? next_.write(content) : next_.placed(content.size());
 }
 
 void Lz4Decoder::decode_linked(Bytes block, bool raw) {
@@ -280,11 +287,15 @@ void Lz4Decoder::decode_linked(Bytes block, bool raw) {
 
 void Lz4Decoder::emit(Bytes content) {
   if (content.empty()) return;
+  account(content);
+  next_.write(content);
+}
+
+void Lz4Decoder::account(Bytes content) {
   content_bytes_ += content.size();
   if ((flags_ & lz4::content_size_flag) != 0 && content_bytes_ > content_size_)
     fail("has more content than its header says");
   if (hash_content_ && (flags_ & lz4::content_checksum_flag) != 0) hash_.update(content);
-  next_.write(content);
 }
 
 void Lz4Decoder::end_content() {

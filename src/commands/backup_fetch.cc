@@ -53,14 +53,13 @@ std::string named_backup(const Args& args, const ops::RestoreSettings& settings,
 int run(const Args& args, App& app) {
   ops::RestoreSettings settings;
   app.sources.load(settings);
-  const std::optional<ops::RecoveryTarget> target =
-      ops::parse_target({.time = args.target_time,
-                         .lsn = args.target_lsn,
-                         .xid = args.target_xid,
-                         .name = args.target_name,
-                         .timeline = args.target_timeline,
-                         .action = args.target_action,
-                         .immediate = args.target_immediate});
+  const std::optional<ops::RecoveryTarget> target = ops::parse_target({.time = args.target_time,
+                                                                       .lsn = args.target_lsn,
+                                                                       .xid = args.target_xid,
+                                                                       .name = args.target_name,
+                                                                       .timeline = args.target_timeline,
+                                                                       .action = args.target_action,
+                                                                       .immediate = args.target_immediate});
   if (!args.restore_only.empty()) {
     throw Error(Errc::unsupported, "--restore-only is not in this version; restore the whole cluster");
   }
@@ -81,9 +80,10 @@ int run(const Args& args, App& app) {
   } else {
     backup = ops::resolve_backup(repository, backup, app.run);
   }
-  ops::restore_backup(repository,
-                      {.directory = args.directory, .backup = backup, .mask = args.mask, .restore_spec = spec_from(args.restore_spec)},
-                      settings, app.run);
+  ops::restore_backup(
+      repository,
+      {.directory = args.directory, .backup = backup, .mask = args.mask, .restore_spec = spec_from(args.restore_spec)},
+      settings, app.run);
   if (plan) {
     ops::write_recovery_settings(args.directory, *plan, write_restore_command(args.directory, app), app.run);
   }
@@ -99,21 +99,20 @@ std::unique_ptr<cli::AnyCommand> backup_fetch_command() {
       .manual = manuals::backup_fetch,
       .positionals = {{"destination_directory", "", "Where to restore.", &Args::directory, 0, true},
                       {"backup_name", "", "The backup, or LATEST.", &Args::backup}},
-      .options =
-          {{"target-user-data", "JSON", "The backup that carries this user data.", &Args::target_user_data},
-           {"mask", "PATTERN", "Only files whose path in the directory matches.", &Args::mask},
-           {"restore-spec", "FILE", "Other locations for the tablespaces.", &Args::restore_spec},
-           {"restore-only", "LIST", "Not in this version.", &Args::restore_only},
-           {"reverse-unpack", "", "Accepted; the result is the same.", &Args::reverse_unpack},
-           {"skip-redundant-tars", "", "Accepted; the result is the same.", &Args::skip_redundant_tars},
-           {"target-time", "TIME", "Set up recovery to this moment.", &Args::target_time},
-           {"target-lsn", "LSN", "Set up recovery to this WAL position.", &Args::target_lsn},
-           {"target-xid", "XID", "Set up recovery to this transaction.", &Args::target_xid},
-           {"target-name", "NAME", "Set up recovery to this restore point.", &Args::target_name},
-           {"target-immediate", "", "Set up recovery to the end of the backup.", &Args::target_immediate},
-           {"target-timeline", "TIMELINE", "latest, current or a number.", &Args::target_timeline},
-           {"target-action", "ACTION", "pause, promote or shutdown at the target.", &Args::target_action},
-           {"target-storage", "NAME", "Only this storage.", &Args::target_storage}},
+      .options = {{"target-user-data", "JSON", "The backup that carries this user data.", &Args::target_user_data},
+                  {"mask", "PATTERN", "Only files whose path in the directory matches.", &Args::mask},
+                  {"restore-spec", "FILE", "Other locations for the tablespaces.", &Args::restore_spec},
+                  {"restore-only", "LIST", "Not in this version.", &Args::restore_only},
+                  {"reverse-unpack", "", "Accepted; the result is the same.", &Args::reverse_unpack},
+                  {"skip-redundant-tars", "", "Accepted; the result is the same.", &Args::skip_redundant_tars},
+                  {"target-time", "TIME", "Set up recovery to this moment.", &Args::target_time},
+                  {"target-lsn", "LSN", "Set up recovery to this WAL position.", &Args::target_lsn},
+                  {"target-xid", "XID", "Set up recovery to this transaction.", &Args::target_xid},
+                  {"target-name", "NAME", "Set up recovery to this restore point.", &Args::target_name},
+                  {"target-immediate", "", "Set up recovery to the end of the backup.", &Args::target_immediate},
+                  {"target-timeline", "TIMELINE", "latest, current or a number.", &Args::target_timeline},
+                  {"target-action", "ACTION", "pause, promote or shutdown at the target.", &Args::target_action},
+                  {"target-storage", "NAME", "Only this storage.", &Args::target_storage}},
       .fails_with = {Errc::not_found, Errc::in_use, Errc::exists, Errc::incomplete, Errc::corrupt, Errc::no_space,
                      Errc::config, Errc::cancelled},
       .run = run,

@@ -34,10 +34,10 @@ Table table_of(const std::vector<ops::BackupLine>& lines, const Args& args) {
   }
   if (args.detail) {
     const std::vector<std::string> more =
-        args.pretty ? std::vector<std::string>{"Start time", "Finish time", "Hostname", "Datadir", "PG version",
-                                               "Start LSN", "Finish LSN", "Permanent"}
-                    : std::vector<std::string>{"start_time", "finish_time", "hostname", "data_dir", "pg_version",
-                                               "start_lsn", "finish_lsn", "is_permanent"};
+        args.pretty ? std::vector<std::string>{"Start time", "Finish time", "Hostname",   "Datadir",
+                                               "PG version", "Start LSN",   "Finish LSN", "Permanent"}
+                    : std::vector<std::string>{"start_time", "finish_time", "hostname",   "data_dir",
+                                               "pg_version", "start_lsn",   "finish_lsn", "is_permanent"};
     table.heading.insert(table.heading.end(), more.begin(), more.end());
   }
   for (const ops::BackupLine& line : lines) {
@@ -46,9 +46,9 @@ Table table_of(const std::vector<ops::BackupLine>& lines, const Args& args) {
     row.insert(row.end(), {line.name, time_or_dash(line.modified, args.pretty), line.segment_name, line.storage_name});
     if (line.metadata) {
       const archive::BackupMetadata& m = *line.metadata;
-      row.insert(row.end(), {time_or_dash(m.start_time, args.pretty), time_or_dash(m.finish_time, args.pretty), m.hostname,
-                             m.data_dir, std::to_string(m.pg_version), lsn_text(m.start_lsn), lsn_text(m.finish_lsn),
-                             m.is_permanent ? "true" : "false"});
+      row.insert(row.end(), {time_or_dash(m.start_time, args.pretty), time_or_dash(m.finish_time, args.pretty),
+                             m.hostname, m.data_dir, std::to_string(m.pg_version), lsn_text(m.start_lsn),
+                             lsn_text(m.finish_lsn), m.is_permanent ? "true" : "false"});
     }
     table.rows.push_back(std::move(row));
   }
@@ -59,9 +59,9 @@ std::string json_of(const std::vector<ops::BackupLine>& lines) {
   std::string text = "[";
   for (const ops::BackupLine& line : lines) {
     if (text.size() > 1) text += ',';
-    text += fmt::format(R"({{"backup_name":{},"time":"{}","wal_file_name":{},"storage_name":{})", json_string(line.name, true),
-                        rfc3339_nano_local(line.modified), json_string(line.segment_name, true),
-                        json_string(line.storage_name, true));
+    text += fmt::format(R"({{"backup_name":{},"time":"{}","wal_file_name":{},"storage_name":{})",
+                        json_string(line.name, true), rfc3339_nano_local(line.modified),
+                        json_string(line.segment_name, true), json_string(line.storage_name, true));
     if (line.metadata) text += ',' + archive::metadata_members(*line.metadata);
     text += '}';
   }
@@ -93,7 +93,8 @@ std::unique_ptr<cli::AnyCommand> backup_list_command() {
       .positionals = {},
       .options = {{"pretty", "", "A table with borders; with --json, indented.", &Args::pretty},
                   {"json", "", "JSON on one line.", &Args::json},
-                  {"detail", "", "Times, host, LSNs and permanence as well, from each backup's metadata.json.", &Args::detail},
+                  {"detail", "", "Times, host, LSNs and permanence as well, from each backup's metadata.json.",
+                   &Args::detail},
                   {"target-storage", "NAME", "Only this storage.", &Args::target_storage}},
       .fails_with = {Errc::config, Errc::corrupt, Errc::not_found},
       .run = run,

@@ -1,7 +1,7 @@
+#include "manuals/backup_push.hh"
 #include "base/text.hh"
 #include "commands/app.hh"
 #include "commands/commands.hh"
-#include "manuals/backup_push.hh"
 #include "ops/postgres_settings.hh"
 #include "ops/take_backup.hh"
 
@@ -40,21 +40,22 @@ int run(const Args& args, App& app) {
   app.sources.load(settings);
   app.sources.load(postgres);
   if (args.data_directory.empty()) {
-    throw Error(Errc::unsupported, "a backup over the replication protocol (backup-push without a directory) is not in "
-                                   "this version; give the data directory");
+    throw Error(Errc::unsupported,
+                "a backup over the replication protocol (backup-push without a directory) is not in "
+                "this version; give the data directory");
   }
   const pipeline::Repository repository = app.open_repository();
   refuse_unknown_storage(args.target_storage, repository);
   warn_about_full(args, settings, app);
 
-  ops::TakeBackupRequest request{.data_directory = args.data_directory,
-                                 .permanent = args.permanent,
-                                 .verify = args.verify || settings.verify_page_checksums(),
-                                 .store_all_corrupt_blocks = args.store_all_corrupt || settings.store_all_corrupt_blocks(),
-                                 .without_files_metadata =
-                                     args.without_files_metadata || settings.without_files_metadata(),
-                                 .unlimited = app.turbo,
-                                 .user_data = args.user_data};
+  ops::TakeBackupRequest request{
+      .data_directory = args.data_directory,
+      .permanent = args.permanent,
+      .verify = args.verify || settings.verify_page_checksums(),
+      .store_all_corrupt_blocks = args.store_all_corrupt || settings.store_all_corrupt_blocks(),
+      .without_files_metadata = args.without_files_metadata || settings.without_files_metadata(),
+      .unlimited = app.turbo,
+      .user_data = args.user_data};
   if (!request.user_data && settings.user_data.given()) request.user_data = settings.user_data();
   const std::string name = ops::take_backup(repository, request, settings, postgres, app.run);
   app.run.log.info("Wrote backup with name {} to storage {}", name, repository.name);
@@ -69,19 +70,19 @@ std::unique_ptr<cli::AnyCommand> backup_push_command() {
       .summary = "Take a base backup of a running cluster",
       .manual = manuals::backup_push,
       .positionals = {{"db_directory", "", "The cluster's data directory.", &Args::data_directory}},
-      .options =
-          {{"permanent", "", "Mark the backup permanent: retention never removes it.", &Args::permanent, 'p'},
-           {"full", "", "A full backup even where a delta would be possible.", &Args::full, 'f'},
-           {"verify", "", "Verify page checksums (the default if the cluster has them).", &Args::verify, 'v'},
-           {"store-all-corrupt", "", "Record all bad blocks of a file, not only ten.", &Args::store_all_corrupt, 's'},
-           {"rating-composer", "", "Accepted.", &Args::rating_composer, 'r'},
-           {"copy-composer", "", "Accepted.", &Args::copy_composer, 'c'},
-           {"database-composer", "", "Accepted.", &Args::database_composer, 'b'},
-           {"delta-from-name", "NAME", "Accepted; a full backup is taken.", &Args::delta_from_name},
-           {"delta-from-user-data", "JSON", "Accepted; a full backup is taken.", &Args::delta_from_user_data},
-           {"add-user-data", "JSON", "Store this with the backup; it can select it later.", &Args::user_data},
-           {"without-files-metadata", "", "Write no files_metadata.json.", &Args::without_files_metadata},
-           {"target-storage", "NAME", "Only this storage.", &Args::target_storage}},
+      .options = {{"permanent", "", "Mark the backup permanent: retention never removes it.", &Args::permanent, 'p'},
+                  {"full", "", "A full backup even where a delta would be possible.", &Args::full, 'f'},
+                  {"verify", "", "Verify page checksums (the default if the cluster has them).", &Args::verify, 'v'},
+                  {"store-all-corrupt", "", "Record all bad blocks of a file, not only ten.", &Args::store_all_corrupt,
+                   's'},
+                  {"rating-composer", "", "Accepted.", &Args::rating_composer, 'r'},
+                  {"copy-composer", "", "Accepted.", &Args::copy_composer, 'c'},
+                  {"database-composer", "", "Accepted.", &Args::database_composer, 'b'},
+                  {"delta-from-name", "NAME", "Accepted; a full backup is taken.", &Args::delta_from_name},
+                  {"delta-from-user-data", "JSON", "Accepted; a full backup is taken.", &Args::delta_from_user_data},
+                  {"add-user-data", "JSON", "Store this with the backup; it can select it later.", &Args::user_data},
+                  {"without-files-metadata", "", "Write no files_metadata.json.", &Args::without_files_metadata},
+                  {"target-storage", "NAME", "Only this storage.", &Args::target_storage}},
       .fails_with = {Errc::config, Errc::denied, Errc::network, Errc::foreign, Errc::exists, Errc::timeout,
                      Errc::incomplete, Errc::no_space, Errc::cancelled},
       .run = run,

@@ -31,7 +31,8 @@ int run(const Args& args, App& app) {
     app.out << cli::manual_page(app.documentation, *command);
     return 0;
   }
-  throw Error(Errc::usage, fmt::format("there is no page '{}'; settings, exit-codes, commands, or a command's name", args.page));
+  throw Error(Errc::usage,
+              fmt::format("there is no page '{}'; settings, exit-codes, commands, or a command's name", args.page));
 }
 
 }  // namespace

@@ -97,8 +97,11 @@ std::string indent_json(const std::string& compact) {
         out.push_back(c);
         new_line();
         break;
-      case ':': out.append(": "); break;
-      default: out.push_back(c);
+      case ':':
+        out.append(": ");
+        break;
+      default:
+        out.push_back(c);
     }
   }
   return out;

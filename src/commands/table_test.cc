@@ -19,12 +19,14 @@ TEST(Table, BoxHasUpperCaseHeadings) {
   std::ostringstream out;
   print_boxed(table, out);
   EXPECT_EQ(out.str(),
-            "+--------+------+\n| NAME   | SIZE |\n+--------+------+\n| a      | 1    |\n| größer | 22   |\n+--------+------+\n");
+            "+--------+------+\n| NAME   | SIZE |\n+--------+------+\n| a      | 1    |\n| größer | 22   "
+            "|\n+--------+------+\n");
 }
 
 TEST(Table, JsonIsIndentedAsGoDoes) {
   EXPECT_EQ(indent_json(R"([{"a":"x{,\"y","b":[],"c":{},"d":[1,2]}])"),
-            "[\n    {\n        \"a\": \"x{,\\\"y\",\n        \"b\": [],\n        \"c\": {},\n        \"d\": [\n            1,\n"
+            "[\n    {\n        \"a\": \"x{,\\\"y\",\n        \"b\": [],\n        \"c\": {},\n        \"d\": [\n        "
+            "    1,\n"
             "            2\n        ]\n    }\n]");
 }
 

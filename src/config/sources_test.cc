@@ -219,6 +219,21 @@ TEST(SettingsFile, ComplaintsTellThePlaceAndNothingSecret) {
   EXPECT_THAT(toml, Not(HasSubstr("hunter2")));
 }
 
+TEST(SettingsFile, AYamlFileCutOffInsideQuotesIsRefused) {
+  for (const char* text :
+       {"A: 1\nB: 'hunter2", "A: \xC3\xBC\nB: \"hunter2\\\"\n", "A: 1\nB: 'it''s\n", "A: 1\nB: [\"x"}) {
+    const std::string why = complaint("w.yaml", text);
+    EXPECT_THAT(why, HasSubstr("w.yaml: line 2")) << text;
+    EXPECT_THAT(why, Not(HasSubstr("hunter2")));
+  }
+  const Sources yaml = from_file("w.yaml", "A: '\xC3\xBC it''s'\nB: \"\\\"\"\nC: ''\nD: |\n  'open\n'E': !!str 'x'");
+  EXPECT_EQ(text_of(yaml, "A"), "\xC3\xBC it's");
+  EXPECT_EQ(text_of(yaml, "B"), "\"");
+  EXPECT_EQ(text_of(yaml, "C"), "");
+  EXPECT_EQ(text_of(yaml, "D"), "'open");
+  EXPECT_EQ(text_of(yaml, "E"), "x");
+}
+
 TEST(SettingsFile, WhatIsNoTableOfKeysIsRefused) {
   for (const char* text : {"[1, 2]", "5", "\"x\"", "null", "true"}) {
     EXPECT_THAT(complaint("w.json", text), HasSubstr("must hold keys with values")) << text;

@@ -12,9 +12,26 @@
 namespace seawall::config::detail {
 namespace {
 
+/// yaml-cpp takes the end of the text for the closing quote, so a file that was cut off would go unnoticed.
+bool lacks_closing_quote(std::string_view text, int start) {
+  if (start < 0 || static_cast<std::size_t>(start) >= text.size()) return false;
+  std::size_t at = static_cast<std::size_t>(start);
+  const char quote = text[at];
+  if (quote != '"' && quote != '\'') return false;
+  while (++at < text.size()) {
+    if (quote == '"' && text[at] == '\\') {
+      ++at;
+    } else if (text[at] == quote) {
+      if (quote == '"' || !text.substr(at + 1).starts_with('\'')) return false;
+      ++at;
+    }
+  }
+  return true;
+}
+
 class YamlEvents final : public YAML::EventHandler {
  public:
-  explicit YamlEvents(std::string_view name) : name_(name), flat_(name) {}
+  YamlEvents(std::string_view text, std::string_view name) : text_(text), name_(name), flat_(name) {}
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -26,7 +43,9 @@ class YamlEvents final : public YAML::EventHandler {
     if (anchor != YAML::NullAnchor) anchors_[anchor] = {"", Anchor::Kind::null};
   }
 
-  void OnScalar(const YAML::Mark&, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    if (tag != "?" && lacks_closing_quote(text_, mark.pos)) fail(mark, "the quote that opens here is never closed");
     const Anchor scalar{value, tag == "?" ? Anchor::Kind::plain : Anchor::Kind::string};
     put(scalar);
     if (anchor != YAML::NullAnchor) anchors_[anchor] = scalar;
@@ -91,7 +110,7 @@ class YamlEvents final : public YAML::EventHandler {
     throw Error(Errc::config, fmt::format("{}: line {}: {}", name_, mark.line + 1, why));
   }
 
-  std::string_view name_;
+  std::string_view text_, name_;
   Flattener flat_;
   std::map<YAML::anchor_t, Anchor> anchors_;
   std::vector<YAML::anchor_t> open_;
@@ -100,7 +119,7 @@ class YamlEvents final : public YAML::EventHandler {
 }  // namespace
 
 Pairs read_yaml(std::string_view text, std::string_view name) {
-  YamlEvents events(name);
+  YamlEvents events(text, name);
   std::istringstream stream{std::string(text)};
   try {
     YAML::Parser parser(stream);

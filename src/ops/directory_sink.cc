@@ -73,7 +73,8 @@ RestoredDirectory::Owner RestoredDirectory::owner_of(const archive::Member& memb
   std::array<char, 4096> buffer;
   passwd user{};
   passwd* found_user = nullptr;
-  if (!member.user.empty() && ::getpwnam_r(member.user.c_str(), &user, buffer.data(), buffer.size(), &found_user) == 0 &&
+  if (!member.user.empty() &&
+      ::getpwnam_r(member.user.c_str(), &user, buffer.data(), buffer.size(), &found_user) == 0 &&
       found_user != nullptr) {
     owner.uid = found_user->pw_uid;
   }
@@ -116,7 +117,10 @@ void RestoredDirectory::make_links() {
 
 DirectorySink::DirectorySink(RestoredDirectory& directory, Decide decide,
                              std::function<void(const archive::Member&)> restored, const Run& run)
-    : directory_(directory), decide_(std::move(decide)), restored_(std::move(restored)), run_(run),
+    : directory_(directory),
+      decide_(std::move(decide)),
+      restored_(std::move(restored)),
+      run_(run),
       staging_(staging_bytes) {}
 
 std::string DirectorySink::full_path() const {
@@ -140,9 +144,13 @@ void DirectorySink::begin(const archive::Member& member, std::uint64_t) {
       restored_(member_);
       return;
     case archive::MemberType::hard_link:
-      throw Error(Errc::unsupported, fmt::format("member '{}' is a hard link, which no backup of a cluster has", member.name));
-    case archive::MemberType::other: run_.log.warning("member '{}' of unknown type is passed over", member.name); return;
-    case archive::MemberType::file: break;
+      throw Error(Errc::unsupported,
+                  fmt::format("member '{}' is a hard link, which no backup of a cluster has", member.name));
+    case archive::MemberType::other:
+      run_.log.warning("member '{}' of unknown type is passed over", member.name);
+      return;
+    case archive::MemberType::file:
+      break;
   }
   treatment_ = decide_(member_);
   if (treatment_ != Treatment::skip && directory_.kept(relative_)) {
@@ -173,7 +181,8 @@ void DirectorySink::begin_patch() {
   std::optional<Fd> fd = try_open_file(path, O_RDWR | O_NOFOLLOW);
   if (!fd) {
     throw Error(Errc::incomplete, fmt::format("{} is stored as an increment, but the backup it stands on did not bring "
-                                              "that file", member_.name));
+                                              "that file",
+                                              member_.name));
   }
   patched_ = std::move(*fd);
   increment_.emplace(
@@ -205,6 +214,15 @@ void DirectorySink::body(Bytes data) {
   run_.progress.advance(data.size());
   if (treatment_ == Treatment::whole) writer_->write(data);
   if (treatment_ == Treatment::patch) increment_->write(data);
+}
+
+MutableBytes DirectorySink::room(std::size_t bytes) {
+  return treatment_ == Treatment::whole ? writer_->room(bytes) : MutableBytes{};
+}
+
+void DirectorySink::placed(std::size_t n) {
+  run_.progress.advance(n);
+  writer_->placed(n);
 }
 
 void DirectorySink::end() {

@@ -80,6 +80,8 @@ class DirectorySink final : public archive::MemberSink {
 
   void begin(const archive::Member& member, std::uint64_t offset) override;
   void body(Bytes data) override;
+  MutableBytes room(std::size_t bytes) override;
+  void placed(std::size_t n) override;
   void end() override;
 
  private:

@@ -30,7 +30,11 @@ class Backup {
  public:
   Backup(const pipeline::Repository& repository, const TakeBackupRequest& request, const TakeBackupSettings& settings,
          const PostgresSettings& postgres, const Run& run)
-      : repository_(repository), request_(request), settings_(settings), postgres_(postgres), run_(run),
+      : repository_(repository),
+        request_(request),
+        settings_(settings),
+        postgres_(postgres),
+        run_(run),
         start_time_(run.clock.wall()) {}
 
   std::string take();
@@ -98,14 +102,16 @@ std::string Backup::take() {
 
 void Backup::check_server() {
   if (server_.wal_level == "minimal") {
-    throw Error(Errc::config, "wal_level is 'minimal': such WAL cannot recover a backup. Set wal_level to 'replica' or "
-                              "'logical' and restart the server");
+    throw Error(Errc::config,
+                "wal_level is 'minimal': such WAL cannot recover a backup. Set wal_level to 'replica' or "
+                "'logical' and restart the server");
   }
   const std::uint64_t configured = std::uint64_t{postgres_.wal_segment_mb()} << 20;
   if (postgres_.wal_segment_mb.given() && configured != server_.wal_segment_bytes) {
-    throw Error(Errc::config, fmt::format("WALG_PG_WAL_SIZE is {} but the server's WAL segments have {} MB; set it to {}",
-                                          postgres_.wal_segment_mb(), server_.wal_segment_bytes >> 20,
-                                          server_.wal_segment_bytes >> 20));
+    throw Error(
+        Errc::config,
+        fmt::format("WALG_PG_WAL_SIZE is {} but the server's WAL segments have {} MB; set it to {}",
+                    postgres_.wal_segment_mb(), server_.wal_segment_bytes >> 20, server_.wal_segment_bytes >> 20));
   }
 }
 
@@ -130,12 +136,13 @@ void Backup::check_data_directory() {
 
 void Backup::warn_about_archiving() {
   const bool archiver = server_.archive_mode == "always" || (server_.archive_mode == "on" && !server_.in_recovery);
-  const bool command = !server_.archive_library.empty() ||
-                       (!server_.archive_command.empty() && server_.archive_command != "(disabled)");
+  const bool command =
+      !server_.archive_library.empty() || (!server_.archive_command.empty() && server_.archive_command != "(disabled)");
   if (server_.in_recovery || (archiver && command)) return;
   wait_for_archive_ = false;
   run_.log.warning(
-      "WAL archiving is not configured (archive_mode is {}, {}): the backup can be restored only if its WAL reaches the "
+      "WAL archiving is not configured (archive_mode is {}, {}): the backup can be restored only if its WAL reaches "
+      "the "
       "archive by other means, which is not waited for",
       server_.archive_mode, command ? "archive_command is set" : "archive_command and archive_library are empty");
 }
@@ -151,17 +158,21 @@ void Backup::start() {
 void Backup::refuse_existing() {
   const std::string folder = repository_.key(archive::backups_folder);
   std::string found;
-  repository_.store->list({.prefix = folder + name_}, [&](const storage::ObjectInfo& object) {
-    const std::string_view rest = std::string_view(object.key).substr(folder.size() + name_.size());
-    // A delta of another backup starts with the same letters: base_X_D_Y.
-    if (rest.starts_with('/') || rest == archive::sentinel_suffix) found = object.key;
-    return found.empty();
-  }, run_.stop);
+  repository_.store->list(
+      {.prefix = folder + name_},
+      [&](const storage::ObjectInfo& object) {
+        const std::string_view rest = std::string_view(object.key).substr(folder.size() + name_.size());
+        // A delta of another backup starts with the same letters: base_X_D_Y.
+        if (rest.starts_with('/') || rest == archive::sentinel_suffix) found = object.key;
+        return found.empty();
+      },
+      run_.stop);
   if (found.empty()) return;
-  throw Error(Errc::exists, fmt::format("{} is in the archive already: a backup named {} exists or was left unfinished. A "
-                                        "standby gets a new name with its next restart point; what an unfinished backup "
-                                        "left can be removed",
-                                        found, name_));
+  throw Error(Errc::exists,
+              fmt::format("{} is in the archive already: a backup named {} exists or was left unfinished. A "
+                          "standby gets a new name with its next restart point; what an unfinished backup "
+                          "left can be removed",
+                          found, name_));
 }
 
 void Backup::pack() {
@@ -172,14 +183,14 @@ void Backup::pack() {
     options.limiter = std::make_shared<storage::RateLimiter>(settings_.disk_rate_limit().bytes, run_.clock);
   }
   source_ = std::make_unique<DataDirectorySource>(data_directory_, std::move(options), run_);
-  record_ = std::make_unique<BackupRecord>(
-      repository_, name_,
-      archive::ManifestHeader{.tool = "seawall " SEAWALL_VERSION,
-                              .system_identifier = server_.system_identifier,
-                              .segment_bytes = server_.wal_segment_bytes},
-      BackupRecord::Options{.files_metadata = !request_.without_files_metadata,
-                            .all_corrupt_blocks = request_.store_all_corrupt_blocks},
-      run_.stop);
+  record_ =
+      std::make_unique<BackupRecord>(repository_, name_,
+                                     archive::ManifestHeader{.tool = "seawall " SEAWALL_VERSION,
+                                                             .system_identifier = server_.system_identifier,
+                                                             .segment_bytes = server_.wal_segment_bytes},
+                                     BackupRecord::Options{.files_metadata = !request_.without_files_metadata,
+                                                           .all_corrupt_blocks = request_.store_all_corrupt_blocks},
+                                     run_.stop);
   run_.progress.phase("backup", source_->total_bytes());
   PackingPlan plan{.repository = repository_, .backup = name_, .part_threshold = settings_.tar_size_threshold().bytes};
   unsigned threads = settings_.upload_disk_concurrency();
@@ -261,8 +272,8 @@ void Backup::stop() {
 
 void Backup::store_labels() {
   PartWriter part(repository_, name_, archive::label_part, run_.stop);
-  for (const auto& [name, content] : {std::pair{"backup_label", &stopped_.label},
-                                      std::pair{"tablespace_map", &stopped_.tablespace_map}}) {
+  for (const auto& [name, content] :
+       {std::pair{"backup_label", &stopped_.label}, std::pair{"tablespace_map", &stopped_.tablespace_map}}) {
     part.add({.name = name, .mode = 0600, .bytes = content->size()}, {}, bytes_of(*content));
   }
   record_->add(part.finish(), /*in_files=*/false, /*in_tar_file_sets=*/true);
@@ -276,10 +287,11 @@ void Backup::refuse_promoted() {
   run_.log.error("backup_label of the unfinished backup {}:\n{}", name_, stopped_.label);
   run_.log.error("tablespace_map of the unfinished backup {}:\n{}", name_, stopped_.tablespace_map);
   run_.log.error("sentinel that was not written: {}", archive::print_sentinel(sentinel()));
-  throw Error(Errc::incomplete,
-              fmt::format("the standby was promoted while backup {} ran (timeline {}, then {}): the backup may miss pages "
-                          "and is not finalized. Its parts stay without a sentinel. Take a new backup of the new primary",
-                          name_, started_.timeline, now));
+  throw Error(
+      Errc::incomplete,
+      fmt::format("the standby was promoted while backup {} ran (timeline {}, then {}): the backup may miss pages "
+                  "and is not finalized. Its parts stay without a sentinel. Take a new backup of the new primary",
+                  name_, started_.timeline, now));
 }
 
 void Backup::wait_for_wal() {
@@ -333,12 +345,13 @@ void Backup::check_closure() {
       [&](const storage::ObjectInfo& object) {
         if (object.key == lease) return true;
         if (at == expected.size() || object.key != expected[at].key) {
-          throw Error(Errc::incomplete, fmt::format("backup {} is not finalized: the archive holds {} where {} was expected",
-                                                    name_, object.key, at < expected.size() ? expected[at].key : "nothing"));
+          throw Error(Errc::incomplete,
+                      fmt::format("backup {} is not finalized: the archive holds {} where {} was expected", name_,
+                                  object.key, at < expected.size() ? expected[at].key : "nothing"));
         }
         if (object.bytes != expected[at].bytes) {
-          throw Error(Errc::incomplete, fmt::format("backup {} is not finalized: {} has {} bytes, {} were written", name_,
-                                                    object.key, object.bytes, expected[at].bytes));
+          throw Error(Errc::incomplete, fmt::format("backup {} is not finalized: {} has {} bytes, {} were written",
+                                                    name_, object.key, object.bytes, expected[at].bytes));
         }
         ++at;
         return true;
@@ -351,9 +364,8 @@ void Backup::check_closure() {
 
 void Backup::commit() {
   const std::string text = archive::print_sentinel(sentinel());
-  const storage::PutResult result =
-      repository_.store->put(repository_.key(archive::sentinel_object(name_)), bytes_of(text), {.only_if_absent = true},
-                             run_.stop);
+  const storage::PutResult result = repository_.store->put(repository_.key(archive::sentinel_object(name_)),
+                                                           bytes_of(text), {.only_if_absent = true}, run_.stop);
   if (!result.created) throw Error(Errc::exists, fmt::format("a backup named {} appeared meanwhile", name_));
   if (record_->corrupt_blocks() > 0) {
     run_.log.error("{} pages with wrong checksums are in the backup; see CorruptBlocks in its files_metadata.json",

@@ -71,7 +71,8 @@ const codec::Codec& codec_of_key(std::string_view key) {
 Pulled pull(const Repository& repository, const storage::ObjectInfo& object, const codec::Codec& codec, Sink& to,
             std::stop_token stop, std::optional<Digest> expected) {
   const std::unique_ptr<Source> source = repository.store->try_open(object.key, {.if_version = object.version}, stop);
-  if (source == nullptr) throw Error(Errc::not_found, fmt::format("object '{}' is no longer in the storage", object.key));
+  if (source == nullptr)
+    throw Error(Errc::not_found, fmt::format("object '{}' is no longer in the storage", object.key));
   const std::unique_ptr<codec::Filter> decoder =
       codec.decode({.key = object.key, .size_hint = object.bytes, .digest_is_checked = expected.has_value()}, to);
   Digester digester;
@@ -91,7 +92,8 @@ Pulled pull(const Repository& repository, const storage::ObjectInfo& object, con
   pulled.digest = digester.value();
   if (expected && pulled.digest != *expected) {
     throw Error(Errc::corrupt, fmt::format("object '{}' does not hold the bytes that were written: their digest is {}, "
-                                           "recorded is {}", object.key, pulled.digest.hex(), expected->hex()));
+                                           "recorded is {}",
+                                           object.key, pulled.digest.hex(), expected->hex()));
   }
   return pulled;
 }
@@ -104,7 +106,8 @@ std::optional<std::string> try_get(const Repository& repository, std::string_vie
   std::string text;
   std::array<std::byte, 16384> buffer;
   while (const std::size_t n = source->read(buffer)) {
-    if (text.size() + n > limit) throw Error(Errc::corrupt, fmt::format("object '{}' is larger than {} bytes", key, limit));
+    if (text.size() + n > limit)
+      throw Error(Errc::corrupt, fmt::format("object '{}' is larger than {} bytes", key, limit));
     text.append(text_of(Bytes(buffer).first(n)));
   }
   return text;

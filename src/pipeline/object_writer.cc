@@ -48,7 +48,8 @@ void ObjectWriter::put_part() {
   const Bytes data = buffer_.span().first(filled_);
   digester_.update(data);
   if (!upload_) upload_ = store_.begin(key_, options_, stop_);
-  const storage::Part part{.number = static_cast<unsigned>(parts_.size() + 1), .offset = bytes_ - filled_, .bytes = filled_};
+  const storage::Part part{
+      .number = static_cast<unsigned>(parts_.size() + 1), .offset = bytes_ - filled_, .bytes = filled_};
   parts_.push_back(store_.put_part(*upload_, part, data, stop_));
   filled_ = 0;
 }

@@ -14,8 +14,8 @@ namespace seawall::pipeline {
 /// An object as it was stored.
 struct Stored {
   storage::ObjectInfo object;
-  bool created = true;           ///< false: only_if_absent and it stood there already
-  Digest digest;                 ///< of the stored bytes
+  bool created = true;  ///< false: only_if_absent and it stood there already
+  Digest digest;        ///< of the stored bytes
 };
 
 /// Streams bytes into one object of a store: the last stage of every push. Collects parts in one aligned buffer of the

@@ -16,10 +16,10 @@ namespace seawall::pipeline {
 /// one process, and every operation takes the one that it works on. Copies share the store. Thread-safe.
 struct Repository {
   std::shared_ptr<storage::Store> store;
-  std::string prefix;                    ///< WALG_STORAGE_PREFIX, "" or "some/path/" with its slash
-  const codec::Codec* codec = nullptr;   ///< for writing; reading goes by the suffix
-  int level = 0;                         ///< of the codec; 0: its default
-  std::string name = "default";          ///< as lists show it
+  std::string prefix;                   ///< WALG_STORAGE_PREFIX, "" or "some/path/" with its slash
+  const codec::Codec* codec = nullptr;  ///< for writing; reading goes by the suffix
+  int level = 0;                        ///< of the codec; 0: its default
+  std::string name = "default";         ///< as lists show it
 
   std::string key(std::string_view name_in_archive) const { return prefix + std::string(name_in_archive); }
 };

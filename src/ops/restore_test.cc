@@ -1,0 +1,307 @@
+#include "ops/restore_test.hh"
+
+#include <unistd.h>
+
+namespace seawall::ops {
+namespace {
+
+using test::BackupBuilder;
+using test::noise;
+using test::page_of;
+
+class RestoreBackup : public RestoreTest {
+ protected:
+  static BackupBuilder whole() { return BackupBuilder::whole(std::string(name)); }
+};
+
+TEST_F(RestoreBackup, BringsEveryFileWithItsBytesAndModes) {
+  BackupBuilder backup = whole();
+  backup.directory("/base/2", 0750).file("/base/2/big", noise(3 << 20), 0640).file("/base/2/odd", noise(70001, 3));
+  backup.store(repository_);
+  restore();
+  EXPECT_EQ(restored("PG_VERSION"), "15\n");
+  EXPECT_EQ(restored("base/1/1259"), page_of('a') + page_of('b'));
+  EXPECT_EQ(restored("base/1/1260"), noise(20000));
+  EXPECT_EQ(restored("base/1/empty"), "");
+  EXPECT_TRUE(restored("base/2/big") == noise(3 << 20));
+  EXPECT_TRUE(restored("base/2/odd") == noise(70001, 3));
+  EXPECT_TRUE(restored("global/pg_control") == backup.control);
+  EXPECT_EQ(restored("backup_label"), backup.label);
+  EXPECT_EQ(restored("tablespace_map"), "");
+  EXPECT_EQ(mode_of("base/2/big"), 0640U);
+  EXPECT_EQ(mode_of("base/1/1259"), 0600U);
+  EXPECT_EQ(mode_of("base/2"), 0750U);
+  EXPECT_THAT(names_in(target_), testing::ElementsAre("PG_VERSION", "backup_label", "base", "global", "pg_wal",
+                                                      "tablespace_map"));
+  EXPECT_THAT(names_in(target_ / "global"), testing::ElementsAre("pg_control"));
+}
+
+TEST_F(RestoreBackup, MakesTheDirectoriesAboveTheDestination) {
+  whole().store(repository_);
+  settings_.tar_disable_fsync.parse("false", {config::Origin::Kind::flag, "test"});
+  restore({.directory = (directory_ / "a/b/c/").native(), .backup = {}, .mask = {}, .restore_spec = {}});
+  EXPECT_EQ(text_of_file(directory_ / "a/b/c/PG_VERSION"), "15\n");
+  EXPECT_EQ(mode_of(directory_ / "a/b/c"), 0700U);
+}
+
+TEST_F(RestoreBackup, AnUncompressedBackupUnderAPrefixComesAsWell) {
+  repository_.codec = codec::find_codec("none");
+  repository_.prefix = "some/path/";
+  whole().store(repository_);
+  ASSERT_NE(plain(part("part_002.tar")), "<absent>");
+  restore();
+  EXPECT_EQ(restored("base/1/1260"), noise(20000));
+  EXPECT_EQ(restored("PG_VERSION"), "15\n");
+}
+
+// What is known to be missing is said before a byte is written.
+
+TEST_F(RestoreBackup, AMissingPartIsNamedBeforeAnythingIsWritten) {
+  for (const std::string_view missing : {"part_001.tar.lz4", "part_002.tar.lz4", "backup_label.tar.lz4", "pg_control.tar.lz4"}) {
+    whole().store(repository_);
+    remove(part(missing));
+    const Error error = refused();
+    EXPECT_EQ(error.code(), Errc::incomplete) << missing;
+    EXPECT_THAT(error.what(), HasSubstr(missing.substr(0, missing.size() - 4)));
+    expect_untouched();
+  }
+}
+
+TEST_F(RestoreBackup, AnEmptyPartIsRefused) {
+  whole().store(repository_);
+  store_plain(part("part_002.tar.lz4"), "");
+  const Error error = refused();
+  EXPECT_EQ(error.code(), Errc::corrupt);
+  EXPECT_THAT(error.what(), AllOf(HasSubstr(part("part_002.tar.lz4")), HasSubstr("empty")));
+  expect_untouched();
+}
+
+TEST_F(RestoreBackup, APartInACodecThatNobodyKnowsIsNamed) {
+  whole().store(repository_);
+  store_plain(part("part_003.tar.xyz"), "?");
+  const Error error = refused();
+  EXPECT_EQ(error.code(), Errc::unsupported);
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("part_003.tar.xyz"), HasSubstr(".xyz")));
+  expect_untouched();
+}
+
+TEST_F(RestoreBackup, AnUnknownBackupIsNotFound) {
+  const Error error = refused();
+  EXPECT_EQ(error.code(), Errc::not_found);
+  EXPECT_THAT(error.what(), HasSubstr(name));
+  expect_untouched();
+}
+
+TEST_F(RestoreBackup, ASentinelWithoutAnyPartIsRefused) {
+  BackupBuilder backup{std::string(name)};
+  backup.store(repository_);
+  const Error error = refused();
+  EXPECT_EQ(error.code(), Errc::incomplete);
+  EXPECT_THAT(error.what(), HasSubstr("no parts"));
+  expect_untouched();
+}
+
+TEST_F(RestoreBackup, APartOfAnotherSizeThanRecordedIsRefused) {
+  whole().store(repository_, /*with_manifest=*/true);
+  store_plain(part("part_002.tar.lz4"), "short");
+  const Error error = refused();
+  EXPECT_EQ(error.code(), Errc::corrupt);
+  EXPECT_THAT(error.what(), AllOf(HasSubstr(part("part_002.tar.lz4")), HasSubstr("5 bytes")));
+  expect_untouched();
+}
+
+TEST_F(RestoreBackup, AnExtraPartIsRefusedIfTheManifestDoesNotHaveIt) {
+  whole().store(repository_, /*with_manifest=*/true);
+  store(part("part_003.tar"), BackupBuilder("x").file("/base/1/1259", "evil").parts["part_001.tar"]);
+  const Error error = refused();
+  EXPECT_EQ(error.code(), Errc::corrupt);
+  EXPECT_THAT(error.what(), HasSubstr("part_003.tar.lz4"));
+  expect_untouched();
+}
+
+TEST_F(RestoreBackup, WhatAnExtraPartBringsBeyondTheListIsNotRestored) {
+  BackupBuilder backup = whole();
+  backup.in("part_003.tar").member({.name = "/base/1/stray", .bytes = 5}, "stray");
+  backup.store(repository_);
+  restore();
+  EXPECT_EQ(restored("base/1/stray"), "<absent>");
+  EXPECT_EQ(restored("PG_VERSION"), "15\n");
+}
+
+TEST_F(RestoreBackup, WithoutFilesMetadataEverythingComesAndItIsSaid) {
+  BackupBuilder backup = whole();
+  backup.with_files_metadata = false;
+  backup.in("part_003.tar").member({.name = "/base/1/stray", .bytes = 5}, "stray");
+  backup.store(repository_);
+  restore();
+  EXPECT_EQ(restored("base/1/stray"), "stray");
+  EXPECT_EQ(restored("base/1/1260"), noise(20000));
+  EXPECT_THAT(log_.text(), AllOf(HasSubstr("WARNING"), HasSubstr("files_metadata.json is not there")));
+}
+
+TEST_F(RestoreBackup, AMalformedMaskIsToldBeforeAnythingIsWritten) {
+  whole().store(repository_);
+  EXPECT_EQ(refused({.directory = {}, .backup = {}, .mask = "base/[", .restore_spec = {}}).code(), Errc::usage);
+  expect_untouched();
+}
+
+// What shows only while the parts are read leaves the marker, and nothing that a server would start on.
+
+TEST_F(RestoreBackup, ACutPartIsRefusedWhereverItIsCut) {
+  whole().store(repository_);
+  const std::string stored = plain(part("part_002.tar.lz4"));
+  ASSERT_GT(stored.size(), 20000U);
+  for (const std::size_t size : {std::size_t{1}, std::size_t{7}, std::size_t{600}, stored.size() / 2, stored.size() - 9,
+                                 stored.size() - 1}) {
+    std::filesystem::remove_all(target_);
+    store_plain(part("part_002.tar.lz4"), stored.substr(0, size));
+    const Error error = refused();
+    EXPECT_EQ(error.code(), Errc::corrupt) << size;
+    EXPECT_THAT(error.what(), HasSubstr(part("part_002.tar.lz4")));
+    expect_not_startable();
+  }
+}
+
+TEST_F(RestoreBackup, AFlippedBitIsFoundByTheFramesOwnChecksum) {
+  whole().store(repository_);
+  const std::string stored = plain(part("part_002.tar.lz4"));
+  for (const std::size_t at : {std::size_t{0}, std::size_t{5}, stored.size() / 3, stored.size() / 2, stored.size() - 1}) {
+    std::filesystem::remove_all(target_);
+    std::string spoilt = stored;
+    spoilt[at] = static_cast<char>(spoilt[at] ^ 0x10);
+    store_plain(part("part_002.tar.lz4"), spoilt);
+    const Error error = refused();
+    EXPECT_THAT(error.code(), testing::AnyOf(Errc::corrupt, Errc::unsupported)) << at;
+    EXPECT_THAT(error.what(), HasSubstr(part("part_002.tar.lz4")));
+    expect_not_startable();
+  }
+}
+
+TEST_F(RestoreBackup, AFlippedBitInAnUncompressedPartIsFoundByTheManifest) {
+  repository_.codec = codec::find_codec("none");
+  whole().store(repository_, /*with_manifest=*/true);
+  std::string stored = plain(part("part_002.tar"));
+  stored[5000] = static_cast<char>(stored[5000] ^ 1);
+  store_plain(part("part_002.tar"), stored);
+  const Error error = refused();
+  EXPECT_EQ(error.code(), Errc::corrupt);
+  EXPECT_THAT(error.what(), AllOf(HasSubstr(part("part_002.tar")), HasSubstr("digest")));
+  expect_not_startable();
+}
+
+TEST_F(RestoreBackup, AFailureAfterPgControlWasUnpackedStillLeavesNone) {
+  one_thread();
+  BackupBuilder backup{std::string(name)};
+  backup.directory("/global").file("/PG_VERSION", "15\n").utilities().store(repository_);
+  const std::string stored = plain(part("part_001.tar.lz4"));
+  ASSERT_LT(stored.size(), plain(part("pg_control.tar.lz4")).size()) << "larger parts come first";
+  store_plain(part("part_001.tar.lz4"), stored.substr(0, stored.size() - 1));
+  EXPECT_EQ(refused().code(), Errc::corrupt);
+  EXPECT_TRUE(restored("global/pg_control.seawall_restore") == backup.control);
+  expect_not_startable();
+}
+
+TEST_F(RestoreBackup, AnInterruptedRestoreIsNotTakenForAnEmptyDirectory) {
+  whole().store(repository_);
+  write_file(target_ / marker, "");
+  const Error error = refused();
+  EXPECT_EQ(error.code(), Errc::exists);
+  EXPECT_THAT(error.what(), HasSubstr("unfinished restore"));
+}
+
+TEST_F(RestoreBackup, AControlPartWithoutPgControlIsRefused) {
+  BackupBuilder backup = whole();
+  backup.parts["pg_control.tar"] = "";
+  backup.store(repository_);
+  const Error error = refused();
+  EXPECT_EQ(error.code(), Errc::incomplete);
+  EXPECT_THAT(error.what(), HasSubstr("global/pg_control"));
+  expect_not_startable();
+}
+
+TEST_F(RestoreBackup, ALabelPartWithoutBackupLabelIsRefused) {
+  BackupBuilder backup = whole();
+  backup.parts["backup_label.tar"] = "";
+  backup.store(repository_);
+  const Error error = refused();
+  EXPECT_EQ(error.code(), Errc::incomplete);
+  EXPECT_THAT(error.what(), HasSubstr("backup_label"));
+  expect_not_startable();
+}
+
+TEST_F(RestoreBackup, AListedFileThatNoPartHasIsNamed) {
+  whole().list("/base/1/lost").list("/base/1/lost_too").store(repository_);
+  const Error error = refused();
+  EXPECT_EQ(error.code(), Errc::incomplete);
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("2 of the files"), HasSubstr("/base/1/lost"), HasSubstr(name)));
+  expect_not_startable();
+}
+
+TEST_F(RestoreBackup, AMemberThatWouldLeaveTheDirectoryIsRefused) {
+  for (const std::string evil : {"../evil", "/base/../../evil", "base/1/.."}) {
+    std::filesystem::remove_all(target_);
+    BackupBuilder backup = whole();
+    backup.file(evil, "evil").store(repository_);
+    const Error error = refused();
+    EXPECT_EQ(error.code(), Errc::corrupt) << evil;
+    EXPECT_THAT(error.what(), AllOf(HasSubstr(evil), HasSubstr("part_001.tar")));
+    EXPECT_FALSE(std::filesystem::exists(directory_ / "evil"));
+    expect_not_startable();
+  }
+}
+
+TEST_F(RestoreBackup, NothingIsWrittenThroughALinkThatTheBackupBrings) {
+  const std::filesystem::path outside = directory_ / "outside";
+  std::filesystem::create_directory(outside);
+  BackupBuilder backup = whole();
+  backup.member({.name = "/base/way", .type = archive::MemberType::symlink, .link = outside}, "").list("/base/way");
+  backup.member({.name = "/base/link", .type = archive::MemberType::symlink, .link = outside}, "").list("/base/link");
+  backup.file("/base/way/evil", "evil").store(repository_);
+  restore();
+  EXPECT_THAT(names_in(outside), IsEmpty());
+  EXPECT_EQ(restored("base/way/evil"), "evil");
+  EXPECT_EQ(std::filesystem::read_symlink(target_ / "base/link"), outside);
+}
+
+TEST_F(RestoreBackup, AHardLinkIsRefused) {
+  BackupBuilder backup = whole();
+  backup.member({.name = "/base/1/hard", .type = archive::MemberType::hard_link, .link = "/etc/passwd"}, "");
+  backup.store(repository_);
+  const Error error = refused();
+  EXPECT_EQ(error.code(), Errc::unsupported);
+  EXPECT_THAT(error.what(), HasSubstr("/base/1/hard"));
+  expect_not_startable();
+}
+
+TEST_F(RestoreBackup, AMaskBringsOnlyWhatItMatches) {
+  whole().store(repository_);
+  restore({.directory = {}, .backup = {}, .mask = "base/1/126*", .restore_spec = {}});
+  EXPECT_EQ(restored("base/1/1260"), noise(20000));
+  EXPECT_EQ(restored("base/1/1259"), "<absent>");
+  EXPECT_EQ(restored("PG_VERSION"), "<absent>");
+  EXPECT_EQ(restored("global/pg_control"), "<absent>");
+  EXPECT_FALSE(std::filesystem::exists(target_ / marker));
+}
+
+TEST_F(RestoreBackup, AMaskThatMatchesPgControlBringsIt) {
+  BackupBuilder backup = whole();
+  backup.store(repository_);
+  restore({.directory = {}, .backup = {}, .mask = "global/*", .restore_spec = {}});
+  EXPECT_TRUE(restored("global/pg_control") == backup.control);
+  EXPECT_EQ(restored("backup_label"), "<absent>");
+}
+
+TEST_F(RestoreBackup, StopsWhenAsked) {
+  whole().store(repository_);
+  std::stop_source stop;
+  stop.request_stop();
+  const Error error = thrown_by([&] {
+    restore_backup(repository_, {.directory = target_, .backup = std::string(name), .mask = {}, .restore_spec = {}}, settings_,
+                   run().with(stop.get_token()));
+  });
+  EXPECT_EQ(error.code(), Errc::cancelled);
+  EXPECT_FALSE(std::filesystem::exists(target_ / "global/pg_control"));
+}
+
+}  // namespace
+}  // namespace seawall::ops
