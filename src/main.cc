@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <set>
 
 #include "base/text.hh"
 #include "cli/exit_status.hh"
@@ -56,7 +57,12 @@ struct AllSettings {
   }
   std::vector<const config::SettingBase*> list() {
     std::vector<const config::SettingBase*> all;
-    for (config::Group* group : groups()) all.insert(all.end(), group->settings().begin(), group->settings().end());
+    std::set<std::string_view> names;  // several operations share some settings
+    for (config::Group* group : groups()) {
+      for (const config::SettingBase* setting : group->settings()) {
+        if (names.insert(setting->describe().name).second) all.push_back(setting);
+      }
+    }
     return all;
   }
 };

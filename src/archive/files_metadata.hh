@@ -17,8 +17,8 @@ struct FileEntry {
   std::string_view name;  ///< "/base/1/1259"; remote backups have no leading slash
   bool is_incremented = false;
   bool is_skipped = false;
-  Time modified{};                         ///< full nanoseconds: the next delta compares it
-  std::uint64_t corrupt_count = 0;         ///< 0: no CorruptBlocks member
+  Time modified{};                            ///< full nanoseconds: the next delta compares it
+  std::uint64_t corrupt_count = 0;            ///< 0: no CorruptBlocks member
   std::vector<std::uint32_t> corrupt_blocks;  ///< at most 10 unless all are wanted
   std::uint64_t updates_count = 0;
 };

@@ -29,9 +29,9 @@ struct ManifestMember {
 struct ManifestObject {
   std::string name;  ///< relative to basebackups_005/NAME/
   std::uint64_t bytes = 0;
-  Digest digest;                ///< of the stored bytes
-  std::uint64_t raw_bytes = 0;  ///< decoded
-  std::uint64_t raw_stride = 0;                ///< 0: no block index
+  Digest digest;                             ///< of the stored bytes
+  std::uint64_t raw_bytes = 0;               ///< decoded
+  std::uint64_t raw_stride = 0;              ///< 0: no block index
   std::vector<std::uint64_t> block_offsets;  ///< stored offset of the block that begins at raw k × raw_stride
 };
 

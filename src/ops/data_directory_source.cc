@@ -93,7 +93,8 @@ class DataDirectorySource::Other final : public PendingMember {
 
 DataDirectorySource::DataDirectorySource(std::filesystem::path data_directory, Options options, const Run& run)
     : data_directory_(std::move(data_directory)), options_(std::move(options)), run_(run) {
-  walked_ = postgres::walk_data_directory(data_directory_, [this](postgres::Entry entry) { add(std::move(entry)); }, run);
+  walked_ = postgres::walk_data_directory(
+      data_directory_, [this](postgres::Entry entry) { add(std::move(entry)); }, run);
   large_first();
 }
 
@@ -123,7 +124,8 @@ std::uint32_t DataDirectorySource::attributes_of(const archive::Member& member) 
 
 void DataDirectorySource::large_first() {
   constexpr std::uint64_t large = std::uint64_t{16} << 20;
-  const auto small = std::stable_partition(files_.begin(), files_.end(), [](const Record& r) { return r.bytes >= large; });
+  const auto small =
+      std::stable_partition(files_.begin(), files_.end(), [](const Record& r) { return r.bytes >= large; });
   std::stable_sort(files_.begin(), small, [](const Record& a, const Record& b) { return a.bytes > b.bytes; });
 }
 

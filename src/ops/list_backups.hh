@@ -13,8 +13,8 @@ namespace seawall::ops {
 /// One line of backup-list.
 struct BackupLine {
   std::string name;
-  Time modified{};            ///< of the sentinel
-  std::string segment_name;   ///< where the backup starts, from its name
+  Time modified{};           ///< of the sentinel
+  std::string segment_name;  ///< where the backup starts, from its name
   std::string storage_name;
   std::optional<archive::BackupMetadata> metadata;  ///< only with details
 };

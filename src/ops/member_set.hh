@@ -11,9 +11,9 @@
 
 namespace seawall::ops {
 
-/// The files that a backup's files_metadata.json lists, with what a restore must know of each: 9 bytes a file once sealed, for
-/// there may be millions. Names are kept as 64-bit digests; two of 10^7 names collide with probability 10^-6, and then
-/// a restore fails its closed-world check rather than miss a file.
+/// The files that a backup's files_metadata.json lists, with what a restore must know of each: 9 bytes a file once
+/// sealed, for there may be millions. Names are kept as 64-bit digests; two of 10^7 names collide with probability
+/// 10^-6, and then a restore fails its closed-world check rather than miss a file.
 ///
 /// Built by one thread, then sealed; afterwards find() and mark() may be called from any thread.
 class MemberSet {

@@ -36,7 +36,8 @@ std::vector<std::uint32_t> bad_blocks(const File& streamed, const File& on_disk,
 
 TEST(PageVerifier, GoodPagesAreGoodHoweverTheyAreCut) {
   const File file = file_of(5, 0x1000000, 131072);
-  for (const std::size_t chunk : {std::size_t{1}, std::size_t{512}, std::size_t{8191}, std::size_t{8192}, std::size_t{20000}}) {
+  for (const std::size_t chunk :
+       {std::size_t{1}, std::size_t{512}, std::size_t{8191}, std::size_t{8192}, std::size_t{20000}}) {
     EXPECT_TRUE(bad_blocks(file, file, chunk, 131072).empty()) << "chunks of " << chunk;
   }
 }

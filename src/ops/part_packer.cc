@@ -82,7 +82,8 @@ void pack_members(MemberSource& source, PackingPlan& plan, BackupRecord& record,
     if (!part) part.emplace(plan.repository, plan.backup, archive::part_name(++plan.last_part), run.stop);
     part->add(*member);
     for (const std::uint32_t block : member->corrupt_blocks()) {
-      run.log.error("{}: page {} has a wrong checksum; the backup goes on and records it", member->header().name, block);
+      run.log.error("{}: page {} has a wrong checksum; the backup goes on and records it", member->header().name,
+                    block);
     }
     if (part->body_bytes() > plan.part_threshold) close();
   }

@@ -6,17 +6,12 @@
 
 #include "base/run.hh"
 #include "config/setting.hh"
+#include "ops/concurrency_settings.hh"
 #include "pipeline/repository.hh"
 
 namespace seawall::ops {
 
-struct FetchWalSettings : config::Group {
-  config::Setting<unsigned> download_concurrency{
-      *this,
-      {.name = "WALG_DOWNLOAD_CONCURRENCY",
-       .initial = 10,
-       .range = {{1, 1024}},
-       .doc = "Downloads at once. wal-fetch gets as many WAL segments ahead of the server; with 1 none."}};
+struct FetchWalSettings : DownloadSettings {
   config::Setting<std::string> prefetch_dir{
       *this,
       {.name = "WALG_PREFETCH_DIR",

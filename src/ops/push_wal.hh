@@ -5,18 +5,13 @@
 
 #include "base/run.hh"
 #include "config/setting.hh"
+#include "ops/concurrency_settings.hh"
 #include "ops/postgres_settings.hh"
 #include "pipeline/repository.hh"
 
 namespace seawall::ops {
 
-struct PushWalSettings : config::Group {
-  config::Setting<unsigned> upload_concurrency{
-      *this,
-      {.name = "WALG_UPLOAD_CONCURRENCY",
-       .initial = 16,
-       .range = {{1, 1024}},
-       .doc = "Ceiling of uploads at once: of parts of a backup, and of WAL files next to the one being pushed."}};
+struct PushWalSettings : UploadSettings {
   config::Setting<unsigned> total_bg_uploaded_limit{
       *this,
       {.name = "TOTAL_BG_UPLOADED_LIMIT",

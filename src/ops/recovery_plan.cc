@@ -60,8 +60,8 @@ std::uint64_t segment_bytes_of(const Candidate& candidate, const pipeline::Repos
   CountingSink content;
   pipeline::pull(repository, found->object, *found->codec, content, run.stop);
   if (std::find(sizes.begin(), sizes.end(), content.bytes()) == sizes.end()) {
-    throw Error(Errc::corrupt, fmt::format("{} holds {} bytes, which is no segment's size", found->object.key,
-                                           content.bytes()));
+    throw Error(Errc::corrupt,
+                fmt::format("{} holds {} bytes, which is no segment's size", found->object.key, content.bytes()));
   }
   return content.bytes();
 }
@@ -140,9 +140,7 @@ class WalCheck {
   std::string name(std::uint64_t number) const { return segment(number).name(segment_bytes_); }
 
  private:
-  archive::Segment segment(std::uint64_t number) const {
-    return {path_.timeline_of(number, segment_bytes_), number};
-  }
+  archive::Segment segment(std::uint64_t number) const { return {path_.timeline_of(number, segment_bytes_), number}; }
   const WalInventory& wal_;
   const TimelinePath path_;
   const std::uint64_t segment_bytes_;
@@ -153,23 +151,26 @@ void check_wal(const Candidate& candidate, const RecoveryTarget& target, const W
   const std::uint64_t consistent = wal.number_of({candidate.metadata.finish_lsn->value - 1});
   wal.require(first, consistent, needed_by(candidate));
   switch (target.kind) {
-    case Kind::immediate: return;
+    case Kind::immediate:
+      return;
     case Kind::lsn:
-      wal.require(consistent, wal.number_of(*target.lsn), fmt::format("the target LSN {} cannot be reached", target.text));
+      wal.require(consistent, wal.number_of(*target.lsn),
+                  fmt::format("the target LSN {} cannot be reached", target.text));
       return;
     case Kind::xid:
     case Kind::name:
       wal.require(consistent, wal.last(consistent), "there is a gap between the backup and the end of the archive");
       return;
-    case Kind::time: break;
+    case Kind::time:
+      break;
   }
   const std::uint64_t last = wal.last(consistent);
   for (std::uint64_t number = consistent; number <= last; ++number) {
     wal.require(number, number, fmt::format("the target time {} lies behind this gap, or may do so", target.text));
     if (*wal.stored(number) > *target.time) return;
   }
-  run.log.warning("no WAL segment was archived after {}: recovery may end before that, with {} (archived {})", target.text,
-                  wal.name(last), rfc3339(*wal.stored(last)));
+  run.log.warning("no WAL segment was archived after {}: recovery may end before that, with {} (archived {})",
+                  target.text, wal.name(last), rfc3339(*wal.stored(last)));
 }
 
 }  // namespace

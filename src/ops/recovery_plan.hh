@@ -14,11 +14,11 @@ namespace seawall::ops {
 struct RecoveryTarget {
   enum class Kind { time, lsn, xid, name, immediate };
   Kind kind = Kind::immediate;
-  std::string text;                     ///< as the user gave it, for the settings
-  std::optional<Time> time = {};        ///< of Kind::time
+  std::string text;                      ///< as the user gave it, for the settings
+  std::optional<Time> time = {};         ///< of Kind::time
   std::optional<archive::Lsn> lsn = {};  ///< of Kind::lsn
-  std::string timeline = "latest";      ///< "latest", "current" or a number
-  std::string action = "pause";         ///< "pause", "promote" or "shutdown"
+  std::string timeline = "latest";       ///< "latest", "current" or a number
+  std::string action = "pause";          ///< "pause", "promote" or "shutdown"
 };
 
 /// The target that the flags name; nothing if they name none. Errc::usage if two do, or a value is malformed.

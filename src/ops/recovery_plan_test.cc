@@ -217,8 +217,8 @@ TEST_F(PlanRecovery, ATimeBeyondTheArchiveIsTriedWithAWarning) {
 
 TEST_F(PlanRecovery, NeitherPartialsLabelsNorEmptyObjectsAreSegments) {
   backup(1, 2);
-  for (const std::string& object : {file(1, 3) + ".partial.lz4", file(1, 3) + ".partial", file(1, 3) + ".00000028.backup.lz4",
-                                    file(1, 3) + ".json"}) {
+  for (const std::string& object : {file(1, 3) + ".partial.lz4", file(1, 3) + ".partial",
+                                    file(1, 3) + ".00000028.backup.lz4", file(1, 3) + ".json"}) {
     store_plain(archive::wal_object(object), "x");
   }
   EXPECT_THAT(refused(to(at(3))).what(), HasSubstr(file(1, 3)));

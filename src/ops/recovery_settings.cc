@@ -34,11 +34,21 @@ std::map<std::string, std::string> settings_of(const RecoveryPlan& plan, const s
   std::map<std::string, std::string> settings{{"restore_command", restore_command},
                                               {"recovery_target_action", target.action}};
   switch (target.kind) {
-    case RecoveryTarget::Kind::time: settings["recovery_target_time"] = target.text; break;
-    case RecoveryTarget::Kind::lsn: settings["recovery_target_lsn"] = target.text; break;
-    case RecoveryTarget::Kind::xid: settings["recovery_target_xid"] = target.text; break;
-    case RecoveryTarget::Kind::name: settings["recovery_target_name"] = target.text; break;
-    case RecoveryTarget::Kind::immediate: settings["recovery_target"] = "immediate"; break;
+    case RecoveryTarget::Kind::time:
+      settings["recovery_target_time"] = target.text;
+      break;
+    case RecoveryTarget::Kind::lsn:
+      settings["recovery_target_lsn"] = target.text;
+      break;
+    case RecoveryTarget::Kind::xid:
+      settings["recovery_target_xid"] = target.text;
+      break;
+    case RecoveryTarget::Kind::name:
+      settings["recovery_target_name"] = target.text;
+      break;
+    case RecoveryTarget::Kind::immediate:
+      settings["recovery_target"] = "immediate";
+      break;
   }
   // Before 12 the current timeline is what the server follows unless told otherwise, and it has no word for it.
   const bool has_word = plan.pg_version >= 120000 || target.timeline != "current";
@@ -71,7 +81,8 @@ void write_recovery_settings(const std::string& directory, const RecoveryPlan& p
                              const Run& run) {
   const fs::path root = fs::absolute(directory);
   std::string lines;
-  for (const auto& [name, value] : settings_of(plan, restore_command)) lines += fmt::format("{} = {}\n", name, conf_quoted(value));
+  for (const auto& [name, value] : settings_of(plan, restore_command))
+    lines += fmt::format("{} = {}\n", name, conf_quoted(value));
   if (plan.pg_version < 120000) {
     replace_as_owner(root / "recovery.conf", lines);
     run.log.info("Wrote recovery.conf; start the server to recover");

@@ -11,8 +11,8 @@
 namespace seawall::ops {
 namespace {
 
-constexpr std::uint64_t first_normal_xid = 3;         // access/transam.h, FirstNormalTransactionId
-constexpr std::size_t longest_restore_point = 63;     // access/xlog_internal.h, MAXFNAMELEN with its NUL
+constexpr std::uint64_t first_normal_xid = 3;      // access/transam.h, FirstNormalTransactionId
+constexpr std::size_t longest_restore_point = 63;  // access/xlog_internal.h, MAXFNAMELEN with its NUL
 
 /// "+00" and "+0530" as "+00:00" and "+05:30"; PostgreSQL prints the short forms.
 std::string with_full_offset(std::string text) {
@@ -67,14 +67,16 @@ Time parse_target_time(std::string text) {
   if (const auto time = parse_rfc3339(with_full_offset(text))) return *time;
   if (const auto time = parse_local(text)) return *time;
   throw Error(Errc::usage, fmt::format("--target-time '{}' is no time; write it as 2026-11-21T03:12:00Z or "
-                                       "'2026-11-21 03:12:00+00'", text));
+                                       "'2026-11-21 03:12:00+00'",
+                                       text));
 }
 
 /// As PostgreSQL reads it in any DateStyle.
 std::string setting_text(Time time) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(time - seconds).count();
-  return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:06}+00", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)), micros);
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:06}+00", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
+                     micros);
 }
 
 /// A number is written anew: the server takes a leading 0 for an octal one.
@@ -97,8 +99,9 @@ std::optional<RecoveryTarget> parse_target(const TargetFlags& flags) {
                     static_cast<int>(flags.immediate);
   if (given == 0) {
     if (flags.timeline || flags.action) {
-      throw Error(Errc::usage, "--target-timeline and --target-action go with a target: --target-time, --target-lsn, "
-                               "--target-xid, --target-name or --target-immediate");
+      throw Error(Errc::usage,
+                  "--target-timeline and --target-action go with a target: --target-time, --target-lsn, "
+                  "--target-xid, --target-name or --target-immediate");
     }
     return std::nullopt;
   }
@@ -124,8 +127,9 @@ std::optional<RecoveryTarget> parse_target(const TargetFlags& flags) {
     target.kind = RecoveryTarget::Kind::name;
     if (flags.name->empty()) throw Error(Errc::usage, "--target-name needs the name of a restore point");
     if (flags.name->size() > longest_restore_point) {
-      throw Error(Errc::usage, fmt::format("--target-name '{}' is longer than the {} bytes that a restore point can have",
-                                           *flags.name, longest_restore_point));
+      throw Error(Errc::usage,
+                  fmt::format("--target-name '{}' is longer than the {} bytes that a restore point can have",
+                              *flags.name, longest_restore_point));
     }
     target.text = *flags.name;
   }

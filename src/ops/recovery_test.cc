@@ -49,10 +49,10 @@ std::string usage_error(const TargetFlags& flags) {
 TEST(ParseTarget, NothingAskedForIsNoTarget) { EXPECT_FALSE(parse_target({}).has_value()); }
 
 TEST(ParseTarget, TimesInEverySpelling) {
-  for (const char* text : {"2026-11-21T03:12:00Z", "2026-11-21 03:12:00Z", "2026-11-21 03:12:00 UTC", "2026-11-21 03:12:00 Z",
-                           "2026-11-21 03:12:00+00", "2026-11-21 03:12:00+00:00", "2026-11-21 03:12:00-00",
-                           "2026-11-21T04:12:00+01:00", "2026-11-21 04:12:00+01", "2026-11-21 08:42:00+0530",
-                           "2026-11-20 22:12:00-05", "2026-11-21 03:12:00.000+00"}) {
+  for (const char* text :
+       {"2026-11-21T03:12:00Z", "2026-11-21 03:12:00Z", "2026-11-21 03:12:00 UTC", "2026-11-21 03:12:00 Z",
+        "2026-11-21 03:12:00+00", "2026-11-21 03:12:00+00:00", "2026-11-21 03:12:00-00", "2026-11-21T04:12:00+01:00",
+        "2026-11-21 04:12:00+01", "2026-11-21 08:42:00+0530", "2026-11-20 22:12:00-05", "2026-11-21 03:12:00.000+00"}) {
     EXPECT_EQ(time_of(text), "2026-11-21T03:12:00Z") << text;
     EXPECT_EQ(setting_of(text), "2026-11-21 03:12:00.000000+00") << text;
   }
@@ -70,12 +70,29 @@ TEST(ParseTarget, WithoutAnOffsetATimeIsLocal) {
 }
 
 TEST(ParseTarget, WhatIsNoTimeIsRefusedAndNotBentIntoAnother) {
-  for (const char* text :
-       {"", "yesterday", "2026-11-21", "2026-11-21 03:12", "03:12:00", "2026-02-29 00:00:00", "2026-04-31 00:00:00",
-        "2026-13-01 00:00:00", "2026-00-01 00:00:00", "2026-11-00 00:00:00", "2026-11-21 24:00:00", "2026-11-21 03:60:00",
-        "2026-11-21 03:12:60", "2026-11-21 03:12:00.", "2026-11-21 03:12:00.-5", "2026-11-21 03:12:00.1234567890",
-        "2026-11-21 03:12:00 noon", "2026-11-21 03:12:00+1", "2026-11-21 03:12:00+25", "2026-11-21 -3:12:00",
-        "9999-12-31 00:00:00", "9999-12-31T00:00:00Z", "0001-01-01 00:00:00"}) {
+  for (const char* text : {"",
+                           "yesterday",
+                           "2026-11-21",
+                           "2026-11-21 03:12",
+                           "03:12:00",
+                           "2026-02-29 00:00:00",
+                           "2026-04-31 00:00:00",
+                           "2026-13-01 00:00:00",
+                           "2026-00-01 00:00:00",
+                           "2026-11-00 00:00:00",
+                           "2026-11-21 24:00:00",
+                           "2026-11-21 03:60:00",
+                           "2026-11-21 03:12:60",
+                           "2026-11-21 03:12:00.",
+                           "2026-11-21 03:12:00.-5",
+                           "2026-11-21 03:12:00.1234567890",
+                           "2026-11-21 03:12:00 noon",
+                           "2026-11-21 03:12:00+1",
+                           "2026-11-21 03:12:00+25",
+                           "2026-11-21 -3:12:00",
+                           "9999-12-31 00:00:00",
+                           "9999-12-31T00:00:00Z",
+                           "0001-01-01 00:00:00"}) {
     EXPECT_THAT(usage_error(at_time(text)), AllOf(HasSubstr("--target-time"), HasSubstr(text))) << text;
   }
 }
@@ -154,7 +171,8 @@ TEST(ParseTarget, OneTargetOnly) {
 class RecoverySettings : public WalTest {
  protected:
   void write(const RecoveryTarget& target, int version, const std::string& command = "seawall wal-fetch %f %p") {
-    write_recovery_settings(directory_.path(), {.backup = "base", .pg_version = version, .target = target}, command, run());
+    write_recovery_settings(directory_.path(), {.backup = "base", .pg_version = version, .target = target}, command,
+                            run());
   }
   std::string text(const char* file) { return text_of_file(directory_ / file); }
   static RecoveryTarget to(Kind kind, std::string text) {

@@ -73,9 +73,14 @@ void Restore::restore() {
   for (const Level& level : chain_) {
     for (const storage::ObjectInfo& part : level.parts) stored += part.bytes;
   }
-  run_.log.info("Restoring {} ({} in {} objects) into {}", request_.backup, human_bytes(stored),
-                [&] { std::size_t n = 0; for (const Level& level : chain_) n += level.parts.size(); return n; }(),
-                destination.directory().native());
+  run_.log.info(
+      "Restoring {} ({} in {} objects) into {}", request_.backup, human_bytes(stored),
+      [&] {
+        std::size_t n = 0;
+        for (const Level& level : chain_) n += level.parts.size();
+        return n;
+      }(),
+      destination.directory().native());
   destination.prepare();
   RestoredDirectory directory(destination.directory(), destination.kept());
   run_.progress.phase("restore", static_cast<std::uint64_t>(std::max<std::int64_t>(
@@ -84,7 +89,8 @@ void Restore::restore() {
   directory.make_links();
   destination.finish(!settings_.tar_disable_fsync());
   run_.progress.done();
-  run_.log.info("Backup extraction complete: {} files, {}", directory.files.load(), human_bytes(directory.bytes.load()));
+  run_.log.info("Backup extraction complete: {} files, {}", directory.files.load(),
+                human_bytes(directory.bytes.load()));
 }
 
 void Restore::load_chain() {
@@ -92,7 +98,8 @@ void Restore::load_chain() {
   std::set<std::string> seen;
   for (;;) {
     if (!seen.insert(name).second) {
-      throw Error(Errc::corrupt, fmt::format("the backups that {} stands on form a circle at {}", request_.backup, name));
+      throw Error(Errc::corrupt,
+                  fmt::format("the backups that {} stands on form a circle at {}", request_.backup, name));
     }
     Level level{.name = name, .sentinel = read_sentinel(repository_, name, run_)};
     load_documents(level);
@@ -106,9 +113,10 @@ void Restore::load_chain() {
 void Restore::load_documents(Level& level) {
   load_files(level);
   if (level.sentinel.is_delta() && (!level.files || level.files->size() == 0)) {
-    throw Error(Errc::incomplete, fmt::format("delta {} cannot be restored: without the files that {} should list nobody "
-                                              "knows which of them are increments",
-                                              level.name, archive::files_metadata_object(level.name)));
+    throw Error(Errc::incomplete,
+                fmt::format("delta {} cannot be restored: without the files that {} should list nobody "
+                            "knows which of them are increments",
+                            level.name, archive::files_metadata_object(level.name)));
   }
   const std::string manifest = repository_.key(archive::manifest_object(level.name));
   if (const auto source = repository_.store->try_open(manifest, {}, run_.stop)) {
@@ -127,26 +135,32 @@ void Restore::load_files(Level& level) {
     return;
   }
   level.files.emplace();
-  archive::read_files_metadata(
-      *source, key,
-      {.file =
-           [&](const archive::FileEntry& entry) {
-             std::uint8_t flags = 0;
-             if (entry.is_incremented && level.sentinel.is_delta()) flags |= MemberSet::incremented;
-             if (entry.is_skipped && level.sentinel.is_delta()) flags |= MemberSet::skipped;
-             level.files->add(entry.name, flags);
-           },
-       .part_file = nullptr,
-       .part = [&](std::string_view part) { if (!part.empty()) level.part_names_listed.emplace(part); }});
+  archive::read_files_metadata(*source, key,
+                               {.file =
+                                    [&](const archive::FileEntry& entry) {
+                                      std::uint8_t flags = 0;
+                                      if (entry.is_incremented && level.sentinel.is_delta())
+                                        flags |= MemberSet::incremented;
+                                      if (entry.is_skipped && level.sentinel.is_delta()) flags |= MemberSet::skipped;
+                                      level.files->add(entry.name, flags);
+                                    },
+                                .part_file = nullptr,
+                                .part =
+                                    [&](std::string_view part) {
+                                      if (!part.empty()) level.part_names_listed.emplace(part);
+                                    }});
   level.files->seal();
 }
 
 void Restore::load_parts(Level& level) {
   const std::string folder = repository_.key(archive::parts_folder(level.name));
-  repository_.store->list({.prefix = folder}, [&](const storage::ObjectInfo& object) {
-    level.parts.push_back(object);
-    return true;
-  }, run_.stop);
+  repository_.store->list(
+      {.prefix = folder},
+      [&](const storage::ObjectInfo& object) {
+        level.parts.push_back(object);
+        return true;
+      },
+      run_.stop);
   // Largest first: otherwise one straggler keeps the other workers idle at the end.
   std::stable_sort(level.parts.begin(), level.parts.end(),
                    [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
@@ -169,8 +183,8 @@ void Restore::check_parts(const Level& level) const {
     manifest_of(level, part);
   }
   if (!present(archive::control_part)) {
-    throw Error(Errc::incomplete, fmt::format("backup {} is not whole: {}{} is missing", level.name, folder,
-                                              archive::control_part));
+    throw Error(Errc::incomplete,
+                fmt::format("backup {} is not whole: {}{} is missing", level.name, folder, archive::control_part));
   }
   for (const std::string& part : level.part_names_listed) {
     if (!present(part)) {
@@ -196,8 +210,8 @@ const archive::ManifestObject* Restore::manifest_of(const Level& level, const st
   for (const archive::ManifestObject& object : level.manifest->objects) {
     if (part.key.ends_with(level.name + "/" + object.name)) return &object;
   }
-  throw Error(Errc::corrupt, fmt::format("{} lies among the parts of backup {} but does not belong to it", part.key,
-                                         level.name));
+  throw Error(Errc::corrupt,
+              fmt::format("{} lies among the parts of backup {} but does not belong to it", part.key, level.name));
 }
 
 archive::TablespaceSpec Restore::spec() const {
@@ -257,7 +271,10 @@ void Restore::unpack_part(std::size_t index, const storage::ObjectInfo& part, Re
   DirectorySink files(
       directory,
       [&](const archive::Member& member) { return treatment(index, member, directory.relative_path(member.name)); },
-      [&](const archive::Member& member) { if (level.files) level.files->mark(member.name, MemberSet::restored); }, run);
+      [&](const archive::Member& member) {
+        if (level.files) level.files->mark(member.name, MemberSet::restored);
+      },
+      run);
   try {
     archive::TarReader tar(files, part.key);
     const archive::ManifestObject* recorded = manifest_of(level, part);
@@ -278,9 +295,10 @@ void Restore::check_complete(std::size_t index, const RestoredDirectory& directo
     throw Error(Errc::incomplete, fmt::format("backup {} brought no global/pg_control", level.name));
   }
   if (newest && request_.mask.empty() && !directory.saw_backup_label) {
-    throw Error(Errc::incomplete, fmt::format("backup {} brought no backup_label ({}{} or its content is missing): a server "
-                                              "would start on it and be silently wrong",
-                                              level.name, archive::parts_folder(level.name), archive::label_part));
+    throw Error(Errc::incomplete,
+                fmt::format("backup {} brought no backup_label ({}{} or its content is missing): a server "
+                            "would start on it and be silently wrong",
+                            level.name, archive::parts_folder(level.name), archive::label_part));
   }
   if (request_.mask.empty()) check_files(index);
 }
@@ -299,18 +317,24 @@ void Restore::check_files(std::size_t index) const {
   bool was_skipped = false;
   const std::string key = repository_.key(archive::files_metadata_object(level.name));
   if (const std::unique_ptr<Source> source = repository_.store->try_open(key, {}, run_.stop)) {
-    archive::read_files_metadata(*source, key, {.file = [&](const archive::FileEntry& entry) {
-      if (first != "?" || !level.files->is_missing(entry.name, parent, above)) return;
-      first = entry.name;
-      was_skipped = entry.is_skipped && level.sentinel.is_delta();
-    }, .part_file = nullptr, .part = nullptr});
+    archive::read_files_metadata(*source, key,
+                                 {.file =
+                                      [&](const archive::FileEntry& entry) {
+                                        if (first != "?" || !level.files->is_missing(entry.name, parent, above)) return;
+                                        first = entry.name;
+                                        was_skipped = entry.is_skipped && level.sentinel.is_delta();
+                                      },
+                                  .part_file = nullptr,
+                                  .part = nullptr});
   }
-  throw Error(Errc::incomplete,
-              was_skipped
-                  ? fmt::format("{} of the files that backup {} lists did not come, {} among them, which it takes unchanged "
-                                "from {}", missing, level.name, first, *level.sentinel.delta_from)
-                  : fmt::format("{} of the files that backup {} lists are in none of its parts, {} among them", missing,
-                                level.name, first));
+  throw Error(
+      Errc::incomplete,
+      was_skipped
+          ? fmt::format("{} of the files that backup {} lists did not come, {} among them, which it takes unchanged "
+                        "from {}",
+                        missing, level.name, first, *level.sentinel.delta_from)
+          : fmt::format("{} of the files that backup {} lists are in none of its parts, {} among them", missing,
+                        level.name, first));
 }
 
 }  // namespace

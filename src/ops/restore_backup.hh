@@ -6,25 +6,24 @@
 #include "archive/sentinel.hh"
 #include "base/run.hh"
 #include "config/setting.hh"
+#include "ops/concurrency_settings.hh"
 #include "pipeline/repository.hh"
 
 namespace seawall::ops {
 
-struct RestoreSettings : config::Group {
-  config::Setting<unsigned> download_concurrency{
-      *this, {.name = "WALG_DOWNLOAD_CONCURRENCY", .initial = 10, .range = {{1, 1024}},
-              .doc = "Ceiling of objects read at once: tar parts of a backup, and segments fetched ahead of recovery."}};
-  config::Setting<bool> tar_disable_fsync{
-      *this, {.name = "WALG_TAR_DISABLE_FSYNC", .initial = false,
-              .doc = "Do not make restored files durable before backup-fetch ends."}};
+struct RestoreSettings : DownloadSettings {
+  config::Setting<bool> tar_disable_fsync{*this,
+                                          {.name = "WALG_TAR_DISABLE_FSYNC",
+                                           .initial = false,
+                                           .doc = "Do not make restored files durable before backup-fetch ends."}};
   config::Setting<std::string> target_user_data{
       *this, {.name = "WALG_FETCH_TARGET_USER_DATA", .doc = "Restore the backup that carries this user data (JSON)."}};
 };
 
 struct RestoreRequest {
   std::string directory;
-  std::string backup;  ///< its full name
-  std::string mask;    ///< glob over paths within the directory; empty: everything
+  std::string backup;                                   ///< its full name
+  std::string mask;                                     ///< glob over paths within the directory; empty: everything
   std::optional<archive::TablespaceSpec> restore_spec;  ///< other places for the tablespaces
 };
 

@@ -73,17 +73,19 @@ RestoreDestination::RestoreDestination(fs::path directory, archive::TablespaceSp
       throw Error(Errc::corrupt, fmt::format("'{}' is no tablespace's number", tablespace.oid));
     }
     check_location(tablespace.location);
-    if (const fs::path location = normal(tablespace.location); location == directory_ || !locations.insert(location).second) {
-      throw Error(Errc::config, fmt::format("tablespace {} cannot lie in {}: that directory is taken by {}", tablespace.oid,
-                                            location.native(),
-                                            location == directory_ ? "the cluster itself" : "another tablespace"));
+    if (const fs::path location = normal(tablespace.location);
+        location == directory_ || !locations.insert(location).second) {
+      throw Error(Errc::config,
+                  fmt::format("tablespace {} cannot lie in {}: that directory is taken by {}", tablespace.oid,
+                              location.native(), location == directory_ ? "the cluster itself" : "another tablespace"));
     }
   }
 }
 
 void RestoreDestination::check_directory() {
   if (const auto pid = postgres::running_postmaster(directory_)) {
-    throw Error(Errc::in_use, fmt::format("a server (process {}) runs on {}; stop it first", *pid, directory_.native()));
+    throw Error(Errc::in_use,
+                fmt::format("a server (process {}) runs on {}; stop it first", *pid, directory_.native()));
   }
   for (const fs::directory_entry& entry : entries_of(directory_)) {
     const std::string name = entry.path().filename();
@@ -92,8 +94,10 @@ void RestoreDestination::check_directory() {
                                             directory_.native(), marker));
     }
     if (!may_stay(entry)) {
-      throw Error(Errc::exists, fmt::format("Directory {} must be empty, but it holds {}; restore into another directory, "
-                                            "or move this one away", directory_.native(), name));
+      throw Error(Errc::exists,
+                  fmt::format("Directory {} must be empty, but it holds {}; restore into another directory, "
+                              "or move this one away",
+                              directory_.native(), name));
     }
     kept_.push_back(name);
   }
@@ -112,10 +116,11 @@ void RestoreDestination::check_location(const fs::path& location) const {
 
 void RestoreDestination::prepare() {
   create_directory_durably(directory_);
-  replace_file(directory_ / marker,
-               "seawall is restoring into this directory, or was interrupted. Until this file is gone, nothing here can "
-               "be used: empty the directory and restore again.\n",
-               0600);
+  replace_file(
+      directory_ / marker,
+      "seawall is restoring into this directory, or was interrupted. Until this file is gone, nothing here can "
+      "be used: empty the directory and restore again.\n",
+      0600);
   if (spec_.empty()) return;
   create_directory_durably(directory_ / "pg_tblspc");
   for (const auto& tablespace : spec_.tablespaces) {

@@ -31,8 +31,8 @@ TEST_F(RestoreBackup, BringsEveryFileWithItsBytesAndModes) {
   EXPECT_EQ(mode_of("base/2/big"), 0640U);
   EXPECT_EQ(mode_of("base/1/1259"), 0600U);
   EXPECT_EQ(mode_of("base/2"), 0750U);
-  EXPECT_THAT(names_in(target_), testing::ElementsAre("PG_VERSION", "backup_label", "base", "global", "pg_wal",
-                                                      "tablespace_map"));
+  EXPECT_THAT(names_in(target_),
+              testing::ElementsAre("PG_VERSION", "backup_label", "base", "global", "pg_wal", "tablespace_map"));
   EXPECT_THAT(names_in(target_ / "global"), testing::ElementsAre("pg_control"));
 }
 
@@ -57,7 +57,8 @@ TEST_F(RestoreBackup, AnUncompressedBackupUnderAPrefixComesAsWell) {
 // What is known to be missing is said before a byte is written.
 
 TEST_F(RestoreBackup, AMissingPartIsNamedBeforeAnythingIsWritten) {
-  for (const std::string_view missing : {"part_001.tar.lz4", "part_002.tar.lz4", "backup_label.tar.lz4", "pg_control.tar.lz4"}) {
+  for (const std::string_view missing :
+       {"part_001.tar.lz4", "part_002.tar.lz4", "backup_label.tar.lz4", "pg_control.tar.lz4"}) {
     whole().store(repository_);
     remove(part(missing));
     const Error error = refused();
@@ -151,8 +152,8 @@ TEST_F(RestoreBackup, ACutPartIsRefusedWhereverItIsCut) {
   whole().store(repository_);
   const std::string stored = plain(part("part_002.tar.lz4"));
   ASSERT_GT(stored.size(), 20000U);
-  for (const std::size_t size : {std::size_t{1}, std::size_t{7}, std::size_t{600}, stored.size() / 2, stored.size() - 9,
-                                 stored.size() - 1}) {
+  for (const std::size_t size :
+       {std::size_t{1}, std::size_t{7}, std::size_t{600}, stored.size() / 2, stored.size() - 9, stored.size() - 1}) {
     std::filesystem::remove_all(target_);
     store_plain(part("part_002.tar.lz4"), stored.substr(0, size));
     const Error error = refused();
@@ -165,7 +166,8 @@ TEST_F(RestoreBackup, ACutPartIsRefusedWhereverItIsCut) {
 TEST_F(RestoreBackup, AFlippedBitIsFoundByTheFramesOwnChecksum) {
   whole().store(repository_);
   const std::string stored = plain(part("part_002.tar.lz4"));
-  for (const std::size_t at : {std::size_t{0}, std::size_t{5}, stored.size() / 3, stored.size() / 2, stored.size() - 1}) {
+  for (const std::size_t at :
+       {std::size_t{0}, std::size_t{5}, stored.size() / 3, stored.size() / 2, stored.size() - 1}) {
     std::filesystem::remove_all(target_);
     std::string spoilt = stored;
     spoilt[at] = static_cast<char>(spoilt[at] ^ 0x10);
@@ -296,8 +298,8 @@ TEST_F(RestoreBackup, StopsWhenAsked) {
   std::stop_source stop;
   stop.request_stop();
   const Error error = thrown_by([&] {
-    restore_backup(repository_, {.directory = target_, .backup = std::string(name), .mask = {}, .restore_spec = {}}, settings_,
-                   run().with(stop.get_token()));
+    restore_backup(repository_, {.directory = target_, .backup = std::string(name), .mask = {}, .restore_spec = {}},
+                   settings_, run().with(stop.get_token()));
   });
   EXPECT_EQ(error.code(), Errc::cancelled);
   EXPECT_FALSE(std::filesystem::exists(target_ / "global/pg_control"));

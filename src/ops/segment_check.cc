@@ -77,7 +77,8 @@ postgres::WalSegmentHeader check_segment(std::string_view name, std::string_view
                             header.timeline, segment->timeline));
   }
   if (!postgres::wal_magic_version(header.magic)) {
-    log.warning("'{}' is WAL of a PostgreSQL newer than this seawall knows (page magic 0x{:04X})", origin, header.magic);
+    log.warning("'{}' is WAL of a PostgreSQL newer than this seawall knows (page magic 0x{:04X})", origin,
+                header.magic);
   }
   return header;
 }

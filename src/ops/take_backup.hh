@@ -8,24 +8,19 @@
 #include "archive/sentinel.hh"
 #include "base/run.hh"
 #include "config/setting.hh"
+#include "ops/concurrency_settings.hh"
 #include "ops/postgres_settings.hh"
 #include "pipeline/repository.hh"
 
 namespace seawall::ops {
 
-struct TakeBackupSettings : config::Group {
+struct TakeBackupSettings : UploadSettings {
   config::Setting<unsigned> upload_disk_concurrency{
       *this,
       {.name = "WALG_UPLOAD_DISK_CONCURRENCY",
        .initial = 0,
        .range = {{0, 256}},
        .doc = "Tar parts filled at once. 0: two for each CPU, at most WALG_UPLOAD_CONCURRENCY."}};
-  config::Setting<unsigned> upload_concurrency{
-      *this,
-      {.name = "WALG_UPLOAD_CONCURRENCY",
-       .initial = 16,
-       .range = {{1, 1024}},
-       .doc = "Ceiling of uploads at once: of parts of a backup, and of WAL files next to the one being pushed."}};
   config::Setting<config::ByteSize> tar_size_threshold{
       *this,
       {.name = "WALG_TAR_SIZE_THRESHOLD",

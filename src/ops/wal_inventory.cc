@@ -72,8 +72,9 @@ TimelinePath WalInventory::path_to(archive::Timeline timeline) const {
   const std::string name = archive::history_name(timeline);
   const auto found = pipeline::find_encoded(repository_, archive::wal_object(name), run_.stop);
   if (!found) {
-    throw Error(Errc::incomplete, fmt::format("{} is not in the archive: without it nobody knows where timeline {} began",
-                                              name, timeline));
+    throw Error(
+        Errc::incomplete,
+        fmt::format("{} is not in the archive: without it nobody knows where timeline {} began", name, timeline));
   }
   StringSink text;
   pipeline::pull(repository_, found->object, *found->codec, text, run_.stop);

@@ -34,7 +34,8 @@ class WalInventory {
   std::optional<std::uint64_t> last(archive::Timeline timeline) const;
   /// The timelines that have a history file, ascending.
   const std::vector<archive::Timeline>& histories() const noexcept { return histories_; }
-  /// Reads TIMELINE.history. Errc::corrupt if it is none. Errc::incomplete if it is needed (timeline > 1) and not there.
+  /// Reads TIMELINE.history. Errc::corrupt if it is none. Errc::incomplete if it is needed (timeline > 1) and not
+  /// there.
   TimelinePath path_to(archive::Timeline timeline) const;
 
  private:

@@ -14,15 +14,15 @@ namespace seawall::postgres {
 
 /// One entry of a data directory that belongs into a backup.
 struct Entry {
-  archive::Member member;            ///< named as WAL-G names it: "/base/1/1259", "/" for the root
-  std::string path;                  ///< where to open it
-  Time modified{};                   ///< nanoseconds
-  bool is_control_file = false;      ///< global/pg_control: to be stored last
+  archive::Member member;        ///< named as WAL-G names it: "/base/1/1259", "/" for the root
+  std::string path;              ///< where to open it
+  Time modified{};               ///< nanoseconds
+  bool is_control_file = false;  ///< global/pg_control: to be stored last
 };
 
 struct Walked {
-  archive::TablespaceSpec spec;           ///< base_prefix and the tablespaces seen
-  std::uint64_t data_catalog_bytes = 0;   ///< sum of lstat sizes of everything walked, excluded entries too
+  archive::TablespaceSpec spec;          ///< base_prefix and the tablespaces seen
+  std::uint64_t data_catalog_bytes = 0;  ///< sum of lstat sizes of everything walked, excluded entries too
 };
 
 /// Walks `data_directory` and its tablespaces in lexical order, depth first, and hands every entry to `visit`.

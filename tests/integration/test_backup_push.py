@@ -306,7 +306,7 @@ def test_malformed_values(cluster):
     refused(cluster, says=["SEAWALL_ARCHIVE_TIMEOUT", "soon"], SEAWALL_ARCHIVE_TIMEOUT="soon")
     refused(cluster, says="WALG_TAR_SIZE_THRESHOLD", WALG_TAR_SIZE_THRESHOLD="-5")
     refused(cluster, says=["WALG_COMPRESSION_METHOD", "rar"], WALG_COMPRESSION_METHOD="rar")
-    refused(cluster, "--add-user-data", "{not json", says="json")
+    refused(cluster, "--add-user-data", "{not json", says="user data")
 
 
 def test_two_storages_and_unknown_settings_are_warned_about(archive, cluster):

@@ -151,6 +151,7 @@ def test_recovery_never_ends_early(scratch, archive, major, failure):
         victim.write_bytes(good[:100] + b"DAMAGE!!" + good[108:])
     restored.recovery(restore_command=restored.restore_command(WALG_DOWNLOAD_CONCURRENCY=2))
     restored.start(wait=False, check=False, archive_mode="off")
+    wait_until(lambda: names[2] in restored.log_text(), 60, "the segments before")
     wait_until(lambda: not restored.alive(), 60, "the end of the server")
     assert "selected new timeline" not in restored.log_text(), restored.log_text()[-3000:]
     assert not list((restored.data / "pg_wal").glob("00000002*"))

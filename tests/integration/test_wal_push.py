@@ -286,7 +286,8 @@ def test_no_space_left_in_the_archive(scratch, segments, small_disk):
     filler = disk / "filler"
     filler.write_bytes(os.urandom(MIB * 2 - 64 * 1024))
     give(filler)
-    archive.fails("wal-push", path_of(segments, segments.finished[0]), says="space", WALG_COMPRESSION_METHOD="none")
+    alone = {"WALG_COMPRESSION_METHOD": "none", "TOTAL_BG_UPLOADED_LIMIT": 1}
+    archive.fails("wal-push", path_of(segments, segments.finished[0]), says="space", **alone)
     assert archive.keys("wal_005") == [], "what did not fit is not there by its name, nor its remains"
     filler.unlink()
-    archive.ok("wal-push", path_of(segments, segments.finished[0]), WALG_COMPRESSION_METHOD="none")
+    archive.ok("wal-push", path_of(segments, segments.finished[0]), **alone)

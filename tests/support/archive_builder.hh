@@ -35,7 +35,8 @@ inline std::string noise(std::size_t size, std::uint32_t seed = 1) {
 inline std::string page_of(char letter) { return std::string(8192, letter); }
 
 /// WAL-G's increment of a relation file of `file_bytes` bytes: block numbers with their pages.
-inline std::string increment(std::uint64_t file_bytes, const std::vector<std::pair<std::uint32_t, std::string>>& pages) {
+inline std::string increment(std::uint64_t file_bytes,
+                             const std::vector<std::pair<std::uint32_t, std::string>>& pages) {
   const auto little_endian = [](auto value) { return std::string(text_of(std::as_bytes(std::span(&value, 1)))); };
   std::string text = "wi1\x55" + little_endian(file_bytes) + little_endian(static_cast<std::uint32_t>(pages.size()));
   for (const auto& [block, page] : pages) text += little_endian(block);
@@ -144,7 +145,8 @@ class BackupBuilder {
     }
     if (with_manifest) {
       StringSink text;
-      archive::ManifestWriter writer(text, {.version = 1, .tool = "test", .system_identifier = 1, .segment_bytes = 1 << 20});
+      archive::ManifestWriter writer(text,
+                                     {.version = 1, .tool = "test", .system_identifier = 1, .segment_bytes = 1 << 20});
       for (const archive::ManifestObject& object : objects) writer.object(object);
       writer.finish();
       put(repository, archive::manifest_object(name), text.text());
