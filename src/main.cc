@@ -266,7 +266,7 @@ int run_command(const cli::Program& program, const cli::Parsed& parsed, const ch
     // Of settings that this command does not use, a bad value is no reason to fail.
     if (group == &settings.process || parsed.help_setting) sources.load(*group);
   }
-  for (const auto& [name, value] : sources.to_export()) ::setenv(name.c_str(), value.c_str(), 0);
+  for (const auto& [name, value] : sources.to_export()) ::setenv(name.c_str(), value.c_str(), 1);
 
   SystemClock clock;
   FdLog log(log_descriptor(settings.process.log_destination()), least_level(settings.process.log_level()),

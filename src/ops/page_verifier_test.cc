@@ -9,7 +9,7 @@
 namespace seawall::ops {
 namespace {
 
-using test::page_bytes;
+constexpr std::size_t page_bytes = test::relation_page_bytes;
 constexpr archive::Lsn backup_start{0x2000000};
 using File = std::vector<std::byte>;
 

@@ -1,7 +1,7 @@
 #include "ops/recovery_plan.hh"
 
 #include "archive/sentinel.hh"
-#include "ops/wal_test.hh"
+#include "support/wal_fixture.hh"
 
 namespace seawall::ops {
 namespace {

@@ -6,7 +6,7 @@
 #include <ctime>
 
 #include "base/time_text.hh"
-#include "ops/wal_test.hh"
+#include "support/wal_fixture.hh"
 
 namespace seawall::ops {
 namespace {

@@ -68,7 +68,7 @@ class Restore {
 void Restore::restore() {
   masked_out("");  // a malformed mask is told before anything is touched
   load_chain();
-  RestoreDestination destination(request_.directory, spec(), run_);
+  RestoreDestination destination(request_.directory, spec());
   std::uint64_t stored = 0;
   for (const Level& level : chain_) {
     for (const storage::ObjectInfo& part : level.parts) stored += part.bytes;

@@ -63,8 +63,8 @@ void sync_file_system(const fs::path& path) {
 
 }  // namespace
 
-RestoreDestination::RestoreDestination(fs::path directory, archive::TablespaceSpec spec, const Run& run)
-    : directory_(normal(fs::absolute(directory))), spec_(std::move(spec)), run_(run) {
+RestoreDestination::RestoreDestination(fs::path directory, archive::TablespaceSpec spec)
+    : directory_(normal(fs::absolute(directory))), spec_(std::move(spec)) {
   check_directory();
   std::set<fs::path> locations;
   for (const auto& tablespace : spec_.tablespaces) {

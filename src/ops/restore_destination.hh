@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "archive/sentinel.hh"
-#include "base/run.hh"
 
 namespace seawall::ops {
 
@@ -15,7 +14,7 @@ class RestoreDestination {
   /// Checks without changing anything: no server runs on `directory`; it is absent, empty, or holds nothing but
   /// configuration, recovery.conf and signal files, which stay. The same for every tablespace location of `spec`, which
   /// must hold nothing at all. Errors: in_use, exists (naming what is in the way), denied.
-  RestoreDestination(std::filesystem::path directory, archive::TablespaceSpec spec, const Run& run);
+  RestoreDestination(std::filesystem::path directory, archive::TablespaceSpec spec);
 
   /// Creates what is missing, the marker first, and the links of the tablespaces under this directory.
   void prepare();
@@ -35,7 +34,6 @@ class RestoreDestination {
 
   const std::filesystem::path directory_;
   const archive::TablespaceSpec spec_;
-  const Run& run_;
   std::vector<std::string> kept_;
 };
 

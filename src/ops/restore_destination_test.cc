@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include "ops/restore_test.hh"
+#include "support/restore_fixture.hh"
 
 namespace seawall::ops {
 namespace {
@@ -123,8 +123,7 @@ TEST_F(RestoreInto, LocationsThatCannotBeAreToldBeforeAnythingIsWritten) {
 }
 
 TEST_F(RestoreInto, ThePlaceIsCheckedWithoutBeingChanged) {
-  const Run run = this->run();
-  RestoreDestination destination(target_ / ".." / "restored" / "", spec_at(location_), run);
+  RestoreDestination destination(target_ / ".." / "restored" / "", spec_at(location_));
   EXPECT_EQ(destination.directory(), target_);
   EXPECT_THAT(destination.kept(), IsEmpty());
   expect_untouched();

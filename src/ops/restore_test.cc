@@ -1,4 +1,4 @@
-#include "ops/restore_test.hh"
+#include "support/restore_fixture.hh"
 
 #include <unistd.h>
 

@@ -8,7 +8,7 @@
 
 namespace seawall::test {
 
-inline constexpr std::size_t page_bytes = 8192;
+inline constexpr std::size_t relation_page_bytes = 8192;
 
 /// A page with a valid header, the given LSN and a right checksum (bufpage.h, PageHeaderData).
 inline void make_page(MutableBytes page, std::uint64_t lsn, std::uint32_t block) {
@@ -18,9 +18,9 @@ inline void make_page(MutableBytes page, std::uint64_t lsn, std::uint32_t block)
   store_le<std::uint16_t>(page, 8, 0);
   store_le<std::uint16_t>(page, 10, 0);
   store_le<std::uint16_t>(page, 12, 28);
-  store_le<std::uint16_t>(page, 14, page_bytes);
-  store_le<std::uint16_t>(page, 16, page_bytes);
-  store_le<std::uint16_t>(page, 18, page_bytes | 4);
+  store_le<std::uint16_t>(page, 14, relation_page_bytes);
+  store_le<std::uint16_t>(page, 16, relation_page_bytes);
+  store_le<std::uint16_t>(page, 18, relation_page_bytes | 4);
   store_le<std::uint16_t>(page, 8, postgres::page_checksum(page, block));
 }
 

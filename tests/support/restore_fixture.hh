@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "ops/restore_backup.hh"
-#include "ops/wal_test.hh"
 #include "support/archive_builder.hh"
+#include "support/wal_fixture.hh"
 
 namespace seawall::ops {
 

@@ -1,0 +1,109 @@
+"""Samples to Markdown tables. A ratio is the other tool's figure divided by seawall's: above 1 seawall needs less."""
+from measure import median
+
+MB = 1e6
+PEERS = ("WAL-G", "pgBackRest")
+# Which of seawall's ways of taking a backup does the same work as the peer's.
+SAME_WORK = {"WAL-G": "", "pgBackRest": "verifying"}
+
+
+def row(*cells):
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def head(*cells):
+    return [row(*cells), row(*(["---"] + ["---:"] * (len(cells) - 1)))]
+
+
+def spread(values, digits):
+    return f"{median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def of(samples, field):
+    return [getattr(sample, field) for sample in samples]
+
+
+def ratio(other, own):
+    return f"{other / own:.2f}" if own else "–"
+
+
+def backup_table(samples, data_bytes):
+    lines = [f"### Base backups: {data_bytes / MB:.0f} MB of data, {len(next(iter(samples.values())))} rounds", "",
+             *head("", "wall s", "CPU s", "MB per CPU s", "stored MB", "largest process MB", "sync afterwards s")]
+    for (verb, state, tool, variant), all_runs in sorted(samples.items(), key=lambda item: item[0][:2]):
+        stored = median(of(all_runs, "stored"))
+        cpu = median(of(all_runs, "cpu"))
+        lines.append(row(f"{verb}, {state}: {tool}" + (f", {variant}" if variant else ""), spread(of(all_runs, "wall"), 2),
+                         spread(of(all_runs, "cpu"), 2), f"{data_bytes / MB / cpu:.0f}",
+                         f"{stored / MB:.0f}" if stored else "", f"{median(of(all_runs, 'rss')) / MB:.0f}",
+                         f"{median(of(all_runs, 'sync')):.2f}"))
+    lines += ["", *head("ratio to seawall", *(f"{peer} {what}" for peer in PEERS for what in
+                                              ("wall", "wall + sync", "CPU", "stored")))]
+    for verb, state in sorted({key[:2] for key in samples}):
+        cells = []
+        for peer in PEERS:
+            push = verb == "backup-push"
+            other = samples.get((verb, state, peer, "verifying" if push and peer == "pgBackRest" else ""))
+            own = samples[(verb, state, "seawall", SAME_WORK[peer] if push else "")]
+            if other is None:
+                cells += ["–"] * 4
+                continue
+            both = [[median(of(runs, "wall")), median([one.wall + one.sync for one in runs]), median(of(runs, "cpu")),
+                     median(of(runs, "stored"))] for runs in (other, own)]
+            cells += [ratio(theirs, ours) for theirs, ours in zip(*both)]
+        lines.append(row(f"{verb}, {state}", *cells))
+    return [*lines, ""]
+
+
+def limits_table(limits, samples, data_bytes):
+    names = {"read-cold": "read the data files, cold", "read-warm": "read the data files, warm",
+             "lz4-encode": "lz4, compress blocks of 64 KiB", "lz4-decode": "lz4, decompress them",
+             "xxh32": "XXH32, the frame's checksum", "xxh3-128": "XXH3 with 128 bits",
+             "write-buffered": "write one file, page cache and fsync", "write-direct": "write one file, O_DIRECT and fsync"}
+    lines = ["### Limits of the machine, one thread", "", *head("", "MB/s", "MB per CPU s")]
+    for name, text in names.items():
+        if name in limits:
+            one = limits[name]
+            lines.append(row(text, f"{one['bytes'] / MB / one['wall']:.0f}", f"{one['bytes'] / MB / one['cpu']:.0f}"))
+    encode = limits["lz4-encode"]
+    share = encode["stored"] / encode["bytes"]  # of a byte of data that is stored
+
+    def cost(name):  # CPU seconds for a byte
+        return limits[name]["cpu"] / limits[name]["bytes"]
+
+    write = min(cost("write-buffered"), cost("write-direct"))
+    lines += ["", f"Compression of these data by lz4 in such blocks: {1 / share:.2f} to 1.", "",
+              *head("CPU s", "read", "lz4", "write", "sum: the least possible", "seawall", "of the least")]
+    for state in ("cold", "warm"):
+        read = cost(f"read-{state}") if f"read-{state}" in limits else None
+        if read is None:
+            continue
+        for verb, work in (("backup-push", (read, cost("lz4-encode"), write * share)),
+                           ("backup-fetch", (read * share, cost("lz4-decode"), write))):
+            parts = [part * data_bytes for part in work]
+            own = median(of(samples[(verb, state, "seawall", "")], "cpu"))
+            lines.append(row(f"{verb}, {state}", *(f"{part:.2f}" for part in parts), f"{sum(parts):.2f}", f"{own:.2f}",
+                             f"{own / sum(parts):.2f} ×"))
+    return [*lines, ""]
+
+
+def wal_table(samples):
+    tools = list(dict.fromkeys(tool for _, tool in samples))
+    count = len(next(iter(samples.values())))
+    lines = [f"### WAL: one segment of 16 MiB, median of {count}", "",
+             *head("wall ms", *tools, *(f"{tool} ÷ seawall" for tool in tools[1:]))]
+    for unit, field, digits in (("wall ms", "wall", 1), ("CPU ms", "cpu", 1)):
+        if field == "cpu":
+            lines += ["", *head(unit, *tools, *(f"{tool} ÷ seawall" for tool in tools[1:]))]
+        for what in dict.fromkeys(what for what, _ in samples):
+            times = {tool: [1e3 * value for value in of(samples[what, tool], field)] for tool in tools}
+            lines.append(row(what, *(spread(times[tool], digits) for tool in tools),
+                             *(ratio(median(times[tool]), median(times["seawall"])) for tool in tools[1:])))
+    return [*lines, ""]
+
+
+def start_table(samples):
+    lines = [f"### Start: `--version`, median of {len(next(iter(samples.values())))}", "", *head("", "wall ms", "CPU ms")]
+    for name, all_runs in samples.items():
+        lines.append(row(name, *(spread([1e3 * value for value in of(all_runs, field)], 1) for field in ("wall", "cpu"))))
+    return [*lines, ""]
