@@ -1,5 +1,5 @@
-"""The tools that are measured, all by the same few verbs. Each gets as many workers as the machine has cores, writes lz4 to a
-directory, and finds an archive of its own."""
+"""The tools that are measured, all by the same few verbs. Each gets as many workers as the machine has cores, writes
+lz4 to a directory, and has an archive of its own."""
 import os
 import shutil
 
@@ -38,8 +38,8 @@ class Walg:
         return self._run(["wal-push", f"pg_wal/{name}"], cwd=self.cluster.data)
 
     def fetch_wal(self, name, standby, ahead):
-        return self._run(["wal-fetch", name, "pg_wal/RECOVERYXLOG"], {} if ahead else {"WALG_DOWNLOAD_CONCURRENCY": "1"},
-                         cwd=standby)
+        environment = {} if ahead else {"WALG_DOWNLOAD_CONCURRENCY": "1"}
+        return self._run(["wal-fetch", name, "pg_wal/RECOVERYXLOG"], environment, cwd=standby)
 
     def is_ahead(self, name, standby):
         return os.path.exists(f"{standby}/pg_wal/.wal-g/prefetch/{name}")
@@ -51,7 +51,8 @@ class Walg:
 class Seawall(Walg):
     def __init__(self, program, runner, cluster):
         super().__init__("seawall", "seawall", program, runner, cluster)
-        self.variants = {"": {"WALG_VERIFY_PAGE_CHECKSUMS": "false"}, "verifying": {"WALG_VERIFY_PAGE_CHECKSUMS": "true"}}
+        self.variants = {"": {"WALG_VERIFY_PAGE_CHECKSUMS": "false"},
+                         "verifying": {"WALG_VERIFY_PAGE_CHECKSUMS": "true"}}
 
 
 class RealWalg(Walg):
@@ -69,14 +70,8 @@ class PgBackRest:
         self.archive = runner.path("archive-pgbackrest")
         self.version = runner.run(self.version_command()).output.strip()
         self.configuration = runner.path("pgbackrest.conf")
-        with open(self.configuration, "w") as file:
-            file.write("\n".join(
-                ["[global]", f"repo1-path={self.archive}", f"lock-path={runner.directory('pgbackrest-lock')}",
-                 f"spool-path={runner.path('pgbackrest-spool')}", "log-level-file=off", "log-level-console=warn",
-                 "compress-type=lz4", "compress-level=1", f"process-max={CORES}", "start-fast=y", "archive-check=n",
-                 "archive-copy=n", "[bench]", f"pg1-path={cluster.data if cluster else '/'}"]
-                + ([f"pg1-socket-path={cluster.environment['PGHOST']}", "pg1-user=postgres"] if cluster else [])) + "\n")
-        os.chmod(self.configuration, 0o644)
+        if cluster:
+            self._configure()
 
     def version_command(self):
         return [self.program, "version"]
@@ -101,6 +96,27 @@ class PgBackRest:
 
     def is_ahead(self, name, standby):
         return os.path.exists(self.runner.path("pgbackrest-spool", "archive", "bench", "in", name))
+
+    def _configure(self):
+        with open(self.configuration, "w") as file:
+            file.write(f"""[global]
+repo1-path={self.archive}
+lock-path={self.runner.directory("pgbackrest-lock")}
+spool-path={self.runner.path("pgbackrest-spool")}
+log-level-file=off
+log-level-console=warn
+compress-type=lz4
+compress-level=1
+process-max={CORES}
+start-fast=y
+archive-check=n
+archive-copy=n
+[bench]
+pg1-path={self.cluster.data}
+pg1-socket-path={self.cluster.environment["PGHOST"]}
+pg1-user=postgres
+""")
+        os.chmod(self.configuration, 0o644)
 
     def _run(self, arguments, **how):
         return self.runner.run([self.program, f"--config={self.configuration}", "--stanza=bench", *arguments],

@@ -21,10 +21,12 @@ archive_mode = off
 
 FILL = """
 select setseed(0.42);
-create table orders(id bigint, customer int, created timestamptz, status text, amount numeric(12,2), doc jsonb, note text);
+create table orders(id bigint, customer int, created timestamptz, status text, amount numeric(12,2), doc jsonb,
+  note text);
 insert into orders select g, (random() * 200000)::int, timestamptz '2026-01-01' - random() * interval '900 days',
   (array['new', 'paid', 'shipped', 'returned'])[1 + (random() * 3)::int], (random() * 10000)::numeric(12,2),
-  jsonb_build_object('sku', md5(random()::text), 'qty', (random() * 10)::int, 'price', round((random() * 100)::numeric, 2),
+  jsonb_build_object('sku', md5(random()::text), 'qty', (random() * 10)::int,
+    'price', round((random() * 100)::numeric, 2),
     'tags', jsonb_build_array('a' || (random() * 50)::int, 'b' || (random() * 50)::int)),
   (array['delivered to the front desk', 'customer asked for a later delivery date', 'please ring the bell twice',
     'fragile, handle with care'])[1 + (random() * 3)::int] || ' ' || (random() * 1000)::int
@@ -63,7 +65,8 @@ class Cluster:
         self.runner, self.rows = runner, rows
         self.data, sockets = runner.path("data"), runner.directory("sockets")
         self.environment = {"PGHOST": sockets, "PGUSER": "postgres", "PGDATABASE": "postgres"}
-        runner.run([f"{BIN}/initdb", "-D", runner.directory("data"), "-U", "postgres", "-A", "trust", "-k", "--no-sync"])
+        runner.directory("data")
+        runner.run([f"{BIN}/initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-k", "--no-sync"])
         with open(f"{self.data}/postgresql.conf", "a") as configuration:
             configuration.write(SETTINGS.format(sockets=sockets))
         runner.run([f"{BIN}/pg_ctl", "-D", self.data, "-l", runner.path("data", "server.log"), "-w", "start"])
@@ -71,9 +74,8 @@ class Cluster:
             runner.server = int(pid_file.readline())
 
     def sql(self, text):
-        return self.runner.run([f"{BIN}/psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", text] if "\n" not in text else
-                               [f"{BIN}/psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", self._script(text)],
-                               self.environment).output.strip()
+        command = [f"{BIN}/psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", self._script(text)]
+        return self.runner.run(command, self.environment).output.strip()
 
     def fill(self):
         self.sql(FILL.format(rows=self.rows))
@@ -82,7 +84,8 @@ class Cluster:
         """The names of two consecutive, complete segments in pg_wal."""
         start = self.sql("select pg_current_wal_lsn()")
         self.sql(WAL.format(start=start, rows=self.rows))
-        names = self.sql(f"select pg_walfile_name('{start}'::pg_lsn + n * 16777216) from generate_series(1, 2) n").split()
+        later = f"'{start}'::pg_lsn + n * 16777216"
+        names = self.sql(f"select pg_walfile_name({later}) from generate_series(1, 2) n").split()
         for name in names:
             if os.stat(f"{self.data}/pg_wal/{name}").st_size != 16 << 20:
                 raise Failed(f"{name} is no segment of 16 MiB")

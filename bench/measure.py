@@ -38,8 +38,8 @@ class Failed(Exception):
 
 
 class Runner:
-    """A scratch directory, the user who works in it, and every process that is started there. Used by `with`: at the end,
-    also after Ctrl-C, all of it is gone."""
+    """A scratch directory, the user who works in it, and every process that is started there. Used by `with`: at the
+    end, also after Ctrl-C, all of it is gone."""
 
     def __init__(self):
         self.root = os.geteuid() == 0
@@ -143,7 +143,7 @@ class Runner:
 
     @contextlib.contextmanager
     def _as_user(self):
-        # Rather than runuser or Popen(user=), which would be measured with every short command: a process and a full fork.
+        # Not runuser or Popen(user=): a process more, or a full fork, would be measured with every short command.
         if not self.root:
             yield
             return

@@ -3,6 +3,7 @@ from measure import median
 
 MB = 1e6
 PEERS = ("WAL-G", "pgBackRest")
+RATIOS = {"wall": "wall", "CPU": "cpu", "stored": "stored"}
 # Which of seawall's ways of taking a backup does the same work as the peer's.
 SAME_WORK = {"WAL-G": "", "pgBackRest": "verifying"}
 
@@ -16,6 +17,7 @@ def head(*cells):
 
 
 def spread(values, digits):
+    """Median (least–greatest)."""
     return f"{median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
@@ -30,27 +32,26 @@ def ratio(other, own):
 def backup_table(samples, data_bytes):
     lines = [f"### Base backups: {data_bytes / MB:.0f} MB of data, {len(next(iter(samples.values())))} rounds", "",
              *head("", "wall s", "CPU s", "MB per CPU s", "stored MB", "largest process MB", "sync afterwards s")]
-    for (verb, state, tool, variant), all_runs in sorted(samples.items(), key=lambda item: item[0][:2]):
+    order = {verb: number for number, verb in enumerate(("backup-push", "backup-fetch"))}
+    for key, all_runs in sorted(samples.items(), key=lambda item: (order[item[0][0]], item[0][1])):
+        verb, state, tool, variant = key
         stored = median(of(all_runs, "stored"))
         cpu = median(of(all_runs, "cpu"))
-        lines.append(row(f"{verb}, {state}: {tool}" + (f", {variant}" if variant else ""), spread(of(all_runs, "wall"), 2),
-                         spread(of(all_runs, "cpu"), 2), f"{data_bytes / MB / cpu:.0f}",
-                         f"{stored / MB:.0f}" if stored else "", f"{median(of(all_runs, 'rss')) / MB:.0f}",
-                         f"{median(of(all_runs, 'sync')):.2f}"))
-    lines += ["", *head("ratio to seawall", *(f"{peer} {what}" for peer in PEERS for what in
-                                              ("wall", "wall + sync", "CPU", "stored")))]
-    for verb, state in sorted({key[:2] for key in samples}):
+        name = f"{verb}, {state}: {tool}" + (f", {variant}" if variant else "")
+        lines.append(row(name, spread(of(all_runs, "wall"), 2), spread(of(all_runs, "cpu"), 2),
+                         f"{data_bytes / MB / cpu:.0f}", f"{stored / MB:.0f}" if stored else "",
+                         f"{median(of(all_runs, 'rss')) / MB:.0f}", f"{median(of(all_runs, 'sync')):.2f}"))
+    lines += ["", *head("÷ seawall", *(f"{peer} {what}" for peer in PEERS for what in RATIOS))]
+    for verb, state in dict.fromkeys(key[:2] for key in samples):
         cells = []
         for peer in PEERS:
             push = verb == "backup-push"
-            other = samples.get((verb, state, peer, "verifying" if push and peer == "pgBackRest" else ""))
-            own = samples[(verb, state, "seawall", SAME_WORK[peer] if push else "")]
+            variant = SAME_WORK[peer] if push else ""
+            other, own = samples.get((verb, state, peer, variant)), samples[verb, state, "seawall", variant]
             if other is None:
-                cells += ["–"] * 4
+                cells += ["–"] * len(RATIOS)
                 continue
-            both = [[median(of(runs, "wall")), median([one.wall + one.sync for one in runs]), median(of(runs, "cpu")),
-                     median(of(runs, "stored"))] for runs in (other, own)]
-            cells += [ratio(theirs, ours) for theirs, ours in zip(*both)]
+            cells += [ratio(median(of(other, field)), median(of(own, field))) for field in RATIOS.values()]
         lines.append(row(f"{verb}, {state}", *cells))
     return [*lines, ""]
 
@@ -59,7 +60,8 @@ def limits_table(limits, samples, data_bytes):
     names = {"read-cold": "read the data files, cold", "read-warm": "read the data files, warm",
              "lz4-encode": "lz4, compress blocks of 64 KiB", "lz4-decode": "lz4, decompress them",
              "xxh32": "XXH32, the frame's checksum", "xxh3-128": "XXH3 with 128 bits",
-             "write-buffered": "write one file, page cache and fsync", "write-direct": "write one file, O_DIRECT and fsync"}
+             "write-buffered": "write one file, page cache and fsync",
+             "write-direct": "write one file, O_DIRECT and fsync"}
     lines = ["### Limits of the machine, one thread", "", *head("", "MB/s", "MB per CPU s")]
     for name, text in names.items():
         if name in limits:
@@ -103,7 +105,9 @@ def wal_table(samples):
 
 
 def start_table(samples):
-    lines = [f"### Start: `--version`, median of {len(next(iter(samples.values())))}", "", *head("", "wall ms", "CPU ms")]
+    count = len(next(iter(samples.values())))
+    lines = [f"### Start: `--version`, median of {count}", "", *head("", "wall ms", "CPU ms")]
     for name, all_runs in samples.items():
-        lines.append(row(name, *(spread([1e3 * value for value in of(all_runs, field)], 1) for field in ("wall", "cpu"))))
+        cells = (spread([1e3 * value for value in of(all_runs, field)], 1) for field in ("wall", "cpu"))
+        lines.append(row(name, *cells))
     return [*lines, ""]

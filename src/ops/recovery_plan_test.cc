@@ -9,8 +9,6 @@ namespace {
 using Kind = RecoveryTarget::Kind;
 using archive::Lsn;
 
-constexpr std::uint64_t mib = std::uint64_t{1} << 20;
-
 /// An archive of sentinels, metadata and WAL objects whose content nobody looks at. Every minute one segment.
 class PlanRecovery : public WalTest {
  protected:

@@ -129,8 +129,10 @@ def prepared(scratch, archive, major):
     for n in range(6):
         cluster.sql(f"insert into t select {n} from generate_series(1, 1000)")
         names.append(cluster.switch_wal())
-    cluster.wait_archived(names[-1])
     digest = cluster.digest()
+    cluster.sql("select pg_create_restore_point('good')")
+    names.append(cluster.switch_wal())
+    cluster.wait_archived(names[-1])
     cluster.stop()
     return scratch.restored(archive, major=major), names, digest
 
@@ -139,25 +141,36 @@ def stored_object(archive, name):
     return archive.root / f"wal_005/{name}.lz4"
 
 
-@pytest.mark.parametrize("failure", ["unreadable", "damaged"])
-def test_recovery_never_ends_early(scratch, archive, major, failure):
+def gone(archive, _victim):
+    return unusable(archive)
+
+
+def unreadable(_archive, victim):
+    victim.chmod(0)
+    return lambda: victim.chmod(0o644)
+
+
+def damaged(_archive, victim):
+    good = victim.read_bytes()
+    victim.write_bytes(good[:100] + b"DAMAGE!!" + good[108:])
+    return lambda: victim.write_bytes(good)
+
+
+@pytest.mark.parametrize("failure", [gone, unreadable, damaged], ids=lambda failure: failure.__name__)
+@pytest.mark.parametrize("target", [None, "good"])
+def test_recovery_never_ends_early(scratch, archive, major, failure, target):
     """A segment in the middle cannot be read: the server must stop, not open with what it has."""
     restored, names, digest = prepared(scratch, archive, major)
-    victim = stored_object(archive, names[3])
-    good = victim.read_bytes()
-    if failure == "unreadable":
-        victim.chmod(0)
-    else:
-        victim.write_bytes(good[:100] + b"DAMAGE!!" + good[108:])
-    restored.recovery(restore_command=restored.restore_command(WALG_DOWNLOAD_CONCURRENCY=2))
+    well_again = failure(archive, stored_object(archive, names[3]))
+    restored.recovery(restore_command=restored.restore_command(WALG_DOWNLOAD_CONCURRENCY=2),
+                      **({"recovery_target_name": target} if target else {}))
     restored.start(wait=False, check=False, archive_mode="off")
-    wait_until(lambda: names[2] in restored.log_text(), 60, "the segments before")
+    wait_until(lambda: "could not restore file" in restored.log_text(), 60, "the failure of restore_command")
     wait_until(lambda: not restored.alive(), 60, "the end of the server")
     assert "selected new timeline" not in restored.log_text(), restored.log_text()[-3000:]
     assert not list((restored.data / "pg_wal").glob("00000002*"))
-    # The store is well again: recovery goes on to the end.
-    victim.chmod(0o644)
-    victim.write_bytes(good)
+    assert failure is gone or names[2] in restored.log_text()
+    well_again()
     restored.start(archive_mode="off")
     restored.wait_promoted()
     assert restored.digest() == digest
