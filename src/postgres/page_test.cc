@@ -87,7 +87,8 @@ TEST(Page, EveryPageOfARealClusterIsGood) {
   EXPECT_GT(counts.files, 500);
   EXPECT_GT(counts.states[PageState::good], 5000);
   EXPECT_EQ(counts.states[PageState::bad], 0);
-  EXPECT_EQ(counts.damage_unseen, 0);
+  // The checksum has 16 bits: of some 5,000 damages one goes unseen in every thirteenth run, three in none.
+  EXPECT_LE(counts.damage_unseen, 2);
   EXPECT_EQ(init_forks, 2);  // the unlogged table and its index
   EXPECT_GT(roots["/base"], 0);
   EXPECT_GT(roots["/global"], 0);

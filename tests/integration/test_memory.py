@@ -85,7 +85,7 @@ def test_memory_of_two_hundred_thousand_files(scratch, archive, cluster):
 
 def test_memory_of_wal(scratch):
     archive = scratch.archive(segment_mib=16)
-    cluster = scratch.cluster(archive, segment_mib=16, archive_command="/bin/false")
+    cluster = scratch.cluster(archive, segment_mib=16, archive_command="")
     cluster.start()
     names = [cluster.switch_wal() for _ in range(6)]
     cluster.stop()

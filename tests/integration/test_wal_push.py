@@ -14,7 +14,7 @@ def segments(scratch):
     """A stopped cluster that never archived, and its first finished segments, oldest first."""
     archive = scratch.archive()
     cluster = scratch.cluster(archive)
-    cluster.configure(archive_command="/bin/false", wal_keep_size="100MB")
+    cluster.configure(archive_command="", wal_keep_size="100MB")
     cluster.start()
     names = [cluster.switch_wal() for _ in range(4)]
     cluster.stop()
@@ -68,7 +68,7 @@ def test_a_foreign_cluster_is_refused(scratch, segments):
     archive.ok("wal-push", path_of(segments, segments.finished[0]))
     stored = archive.contents()
     other = scratch.cluster(None, fresh=True)
-    other.configure(archive_command="/bin/false", archive_mode="on", wal_keep_size="100MB")
+    other.configure(archive_command="", archive_mode="on", wal_keep_size="100MB")
     other.start()
     names = [other.switch_wal() for _ in range(8)]
     other.stop()
@@ -180,7 +180,7 @@ def backlog(scratch, count, **settings):
     """A cluster with `count` segments that wait for being archived, stopped so that nobody else archives them."""
     archive = scratch.archive(**settings)
     cluster = scratch.cluster(archive)
-    cluster.configure(archive_command="/bin/false")
+    cluster.configure(archive_command="")
     cluster.start()
     names = [cluster.switch_wal() for _ in range(count)]
     cluster.stop()
