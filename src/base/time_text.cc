@@ -211,15 +211,25 @@ std::string rfc3339_local(Time t) {
   return date_time(civil(t, offset)) + offset_text(offset);
 }
 
-std::string rfc850_local(Time t) {
+namespace {
+
+std::string rfc850_in(Time t, std::chrono::seconds offset, std::string_view zone) {
   static constexpr std::array<std::string_view, 7> days{"Sunday",   "Monday", "Tuesday", "Wednesday",
                                                         "Thursday", "Friday", "Saturday"};
   static constexpr std::array<std::string_view, 12> months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  const Zone zone = local_zone(t);
-  const Civil c = civil(t, zone.offset);
+  const Civil c = civil(t, offset);
   return fmt::format("{}, {:02}-{}-{:02} {:02}:{:02}:{:02} {}", days[c.weekday], c.day, months[c.month - 1],
-                     c.year % 100, c.hour, c.minute, c.second, zone.name);
+                     c.year % 100, c.hour, c.minute, c.second, zone);
+}
+
+}  // namespace
+
+std::string rfc850(Time t) { return rfc850_in(t, {}, "UTC"); }
+
+std::string rfc850_local(Time t) {
+  const Zone zone = local_zone(t);
+  return rfc850_in(t, zone.offset, zone.name);
 }
 
 std::string log_time(Time t) {

@@ -16,7 +16,8 @@ std::string rfc3339_nano_local(Time t);
 /// Seconds only. "2026-11-20T23:55:33Z".
 std::string rfc3339(Time t);
 std::string rfc3339_local(Time t);
-/// Go's RFC850, local zone: "Friday, 20-Nov-26 23:55:35 UTC".
+/// Go's RFC850: "Friday, 20-Nov-26 23:55:35 UTC"; in UTC, and in the local zone.
+std::string rfc850(Time t);
 std::string rfc850_local(Time t);
 /// The log's form, local time: "2024/12/23 17:28:41.574101".
 std::string log_time(Time t);

@@ -18,9 +18,13 @@ struct Args {
   std::string target_storage;
 };
 
-std::string time_or_dash(Time t, bool pretty) {
+/// Of a listing, whose times are the machine's own.
+std::string modified_text(Time t, bool pretty) { return pretty ? rfc850_local(t) : rfc3339_local(t); }
+
+/// Of a document, whose times are UTC.
+std::string recorded_text(Time t, bool pretty) {
   if (t == Time{}) return "-";
-  return pretty ? rfc850_local(t) : rfc3339_local(t);
+  return pretty ? rfc850(t) : rfc3339(t);
 }
 
 std::string lsn_text(const std::optional<archive::Lsn>& lsn) { return lsn.value_or(archive::Lsn{}).text(); }
@@ -43,10 +47,10 @@ Table table_of(const std::vector<ops::BackupLine>& lines, const Args& args) {
   for (const ops::BackupLine& line : lines) {
     std::vector<std::string> row;
     if (args.pretty) row.push_back(std::to_string(table.rows.size()));
-    row.insert(row.end(), {line.name, time_or_dash(line.modified, args.pretty), line.segment_name, line.storage_name});
+    row.insert(row.end(), {line.name, modified_text(line.modified, args.pretty), line.segment_name, line.storage_name});
     if (line.metadata) {
       const archive::BackupMetadata& m = *line.metadata;
-      row.insert(row.end(), {time_or_dash(m.start_time, args.pretty), time_or_dash(m.finish_time, args.pretty),
+      row.insert(row.end(), {recorded_text(m.start_time, args.pretty), recorded_text(m.finish_time, args.pretty),
                              m.hostname, m.data_dir, std::to_string(m.pg_version), lsn_text(m.start_lsn),
                              lsn_text(m.finish_lsn), m.is_permanent ? "true" : "false"});
     }

@@ -12,6 +12,7 @@
 #include "base/text.hh"
 #include "ops/backup_selection.hh"
 #include "ops/directory_sink.hh"
+#include "ops/host.hh"
 #include "ops/member_set.hh"
 #include "ops/restore_destination.hh"
 #include "pipeline/object_reader.hh"
@@ -89,8 +90,8 @@ void Restore::restore() {
   directory.make_links();
   destination.finish(!settings_.tar_disable_fsync());
   run_.progress.done();
-  run_.log.info("Backup extraction complete: {} files, {}", directory.files.load(),
-                human_bytes(directory.bytes.load()));
+  run_.log.info("Backup extraction complete: {} files, {}, peak memory {}", directory.files.load(),
+                human_bytes(directory.bytes.load()), human_bytes(peak_memory_bytes()));
 }
 
 void Restore::load_chain() {

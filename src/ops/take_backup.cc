@@ -9,6 +9,7 @@
 
 #include "archive/layout.hh"
 #include "base/file.hh"
+#include "base/text.hh"
 #include "base/time_text.hh"
 #include "ops/archive_identity.hh"
 #include "ops/backup_record.hh"
@@ -47,6 +48,7 @@ class Backup {
   void refuse_existing();
   void pack();
   void watch(const std::vector<std::future<void>>& workers);
+  void renew_lease_if_due();
   void store_control_file();
   void stop();
   void store_labels();
@@ -75,6 +77,7 @@ class Backup {
   postgres::BackupStop stopped_;
   std::string name_;
   std::unique_ptr<Lease> lease_;
+  std::chrono::steady_clock::time_point next_renewal_{};
   std::unique_ptr<DataDirectorySource> source_;
   std::unique_ptr<BackupRecord> record_;
 };
@@ -153,6 +156,13 @@ void Backup::start() {
   run_.log.info("Started backup with name {} at LSN {}", name_, started_.lsn.text());
   refuse_existing();
   lease_ = std::make_unique<Lease>(repository_, name_, run_);
+  next_renewal_ = run_.clock.steady() + lease_renewal;
+}
+
+void Backup::renew_lease_if_due() {
+  if (run_.clock.steady() < next_renewal_) return;
+  lease_->renew();
+  next_renewal_ = run_.clock.steady() + lease_renewal;
 }
 
 void Backup::refuse_existing() {
@@ -217,20 +227,16 @@ void Backup::pack() {
 /// Until the workers are through: asks whether the session still lives, for with it the backup would be lost.
 void Backup::watch(const std::vector<std::future<void>>& workers) {
   auto next_ping = run_.clock.steady() + settings_.alive_check_interval();
-  auto next_renewal = run_.clock.steady() + lease_renewal;
   for (const std::future<void>& worker : workers) {
     for (;;) {
-      const auto wake = std::min(next_ping, next_renewal);
+      const auto wake = std::min(next_ping, next_renewal_);
       if (worker.wait_until(wake) == std::future_status::ready) break;
       const auto now = run_.clock.steady();
       if (now >= next_ping) {
         session_->ping();
         next_ping = now + settings_.alive_check_interval();
       }
-      if (now >= next_renewal) {
-        lease_->renew();
-        next_renewal = now + lease_renewal;
-      }
+      renew_lease_if_due();
     }
   }
 }
@@ -296,13 +302,14 @@ void Backup::refuse_promoted() {
 
 void Backup::wait_for_wal() {
   if (!wait_for_archive_) return;
-  await_wal(repository_,
-            {.timeline = started_.timeline,
-             .from = started_.lsn,
-             .to = stopped_.lsn,
-             .segment_bytes = server_.wal_segment_bytes,
-             .on_standby = started_.in_recovery},
-            settings_.archive_timeout(), run_);
+  await_wal(
+      repository_,
+      {.timeline = started_.timeline,
+       .from = started_.lsn,
+       .to = stopped_.lsn,
+       .segment_bytes = server_.wal_segment_bytes,
+       .on_standby = started_.in_recovery},
+      settings_.archive_timeout(), [&] { renew_lease_if_due(); }, run_);
 }
 
 void Backup::write_metadata() {
@@ -367,6 +374,8 @@ void Backup::commit() {
   const storage::PutResult result = repository_.store->put(repository_.key(archive::sentinel_object(name_)),
                                                            bytes_of(text), {.only_if_absent = true}, run_.stop);
   if (!result.created) throw Error(Errc::exists, fmt::format("a backup named {} appeared meanwhile", name_));
+  run_.log.info("{} in {} files were stored as {}, peak memory {}", human_bytes(record_->body_bytes()),
+                source_->files(), human_bytes(record_->stored_bytes()), human_bytes(peak_memory_bytes()));
   if (record_->corrupt_blocks() > 0) {
     run_.log.error("{} pages with wrong checksums are in the backup; see CorruptBlocks in its files_metadata.json",
                    record_->corrupt_blocks());

@@ -23,7 +23,7 @@ std::string advice(const WalSpan& span) {
 }  // namespace
 
 void await_wal(const pipeline::Repository& repository, const WalSpan& span, std::chrono::nanoseconds limit,
-               const Run& run) {
+               const std::function<void()>& meanwhile, const Run& run) {
   const auto started = run.clock.steady();
   std::chrono::nanoseconds pause = first_pause;
   bool told = false;
@@ -44,6 +44,7 @@ void await_wal(const pipeline::Repository& repository, const WalSpan& span, std:
         told = true;
       }
       if (!run.clock.sleep(pause, run.stop)) run.check();
+      meanwhile();
       pause = std::min<std::chrono::nanoseconds>(pause * 2, longest_pause);
     }
   }

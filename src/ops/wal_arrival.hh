@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 
 #include "archive/wal_name.hh"
 #include "base/run.hh"
@@ -19,7 +20,8 @@ struct WalSpan {
 
 /// Waits until every segment of `span` is in the archive; says once after a few seconds what it waits for, and on a
 /// standby what to run on an idle primary. Errc::timeout naming the first missing segment.
+/// `meanwhile` is called about once a second.
 void await_wal(const pipeline::Repository& repository, const WalSpan& span, std::chrono::nanoseconds limit,
-               const Run& run);
+               const std::function<void()>& meanwhile, const Run& run);
 
 }  // namespace seawall::ops

@@ -16,8 +16,11 @@ class AwaitWal : public WalTest {
             .on_standby = on_standby};
   }
   void await(const WalSpan& span, std::chrono::seconds limit = std::chrono::seconds(60)) {
-    await_wal(repository_, span, limit, run());
+    await_wal(
+        repository_, span, limit, [this] { ++pauses_; }, run());
   }
+
+  int pauses_ = 0;
 };
 
 TEST_F(AwaitWal, IsContentWithTheSegmentsThatHoldTheSpan) {
@@ -26,6 +29,7 @@ TEST_F(AwaitWal, IsContentWithTheSegmentsThatHoldTheSpan) {
   const Time before = clock_.wall();
   await(span());
   EXPECT_EQ(clock_.wall(), before) << "and does not wait";
+  EXPECT_EQ(pauses_, 0);
 }
 
 TEST_F(AwaitWal, NamesTheFirstMissingSegmentAndTheLimit) {
@@ -37,6 +41,7 @@ TEST_F(AwaitWal, NamesTheFirstMissingSegmentAndTheLimit) {
                                   HasSubstr("pg_stat_archiver"), HasSubstr("not finalized")));
   EXPECT_GE(clock_.wall() - before, std::chrono::seconds(90));
   EXPECT_LT(clock_.wall() - before, std::chrono::seconds(92));
+  EXPECT_GE(pauses_, 89) << "so that a lease can be renewed meanwhile";
   const std::string warning = "WARNING: waiting for WAL segment 000000010000000000000003";
   const std::string log = log_.text();
   ASSERT_THAT(log, HasSubstr(warning));
@@ -52,8 +57,10 @@ TEST_F(AwaitWal, OnAStandbyItSaysWhatToRunOnThePrimary) {
 TEST_F(AwaitWal, StopsWhenAsked) {
   std::stop_source stop;
   stop.request_stop();
-  const Error error =
-      thrown_by([&] { await_wal(repository_, span(), std::chrono::hours(1), run().with(stop.get_token())); });
+  const Error error = thrown_by([&] {
+    await_wal(
+        repository_, span(), std::chrono::hours(1), [] {}, run().with(stop.get_token()));
+  });
   EXPECT_EQ(error.code(), Errc::cancelled);
 }
 

@@ -221,9 +221,10 @@ bool is_emptied(Zone zone, std::string_view name) {
   return holds_temporary_files(zone) && name.starts_with("pgsql_tmp");
 }
 
-/// Marks of this program's own: a restore's, or files being written.
+/// This program's own: the mark of a restore, its settings (which may hold secrets), files being written.
 bool is_ours(Zone zone, std::string_view name) {
-  return zone == Zone::root && (name.starts_with(".seawall") || name == "seawall_restore_incomplete");
+  return zone == Zone::root &&
+         (name.starts_with(".seawall") || name == "seawall_restore_incomplete" || name == "seawall_recovery.json");
 }
 
 bool is_left_out(Zone zone, std::string_view name, const Listing& listing) {
