@@ -33,7 +33,7 @@ def backup_table(samples, data_bytes):
     lines = [f"### Base backups: {data_bytes / MB:.0f} MB of data, {len(next(iter(samples.values())))} rounds", "",
              *head("", "wall s", "CPU s", "MB per CPU s", "stored MB", "largest process MB", "sync afterwards s")]
     order = {verb: number for number, verb in enumerate(("backup-push", "backup-fetch"))}
-    for key, all_runs in sorted(samples.items(), key=lambda item: (order[item[0][0]], item[0][1])):
+    for key, all_runs in sorted(samples.items(), key=lambda item: (order[item[0][0]], item[0][1:])):
         verb, state, tool, variant = key
         stored = median(of(all_runs, "stored"))
         cpu = median(of(all_runs, "cpu"))
