@@ -29,12 +29,16 @@ def ratio(other, own):
     return f"{other / own:.2f}" if own else "–"
 
 
+def place(key):
+    verb, state, tool, variant = key
+    return verb != "backup-push", state, ("seawall", *PEERS).index(tool), variant
+
+
 def backup_table(samples, data_bytes):
     lines = [f"### Base backups: {data_bytes / MB:.0f} MB of data, {len(next(iter(samples.values())))} rounds", "",
              *head("", "wall s", "CPU s", "MB per CPU s", "stored MB", "largest process MB", "sync afterwards s")]
-    order = {verb: number for number, verb in enumerate(("backup-push", "backup-fetch"))}
-    for key, all_runs in sorted(samples.items(), key=lambda item: (order[item[0][0]], item[0][1:])):
-        verb, state, tool, variant = key
+    for key in sorted(samples, key=place):
+        (verb, state, tool, variant), all_runs = key, samples[key]
         stored = median(of(all_runs, "stored"))
         cpu = median(of(all_runs, "cpu"))
         name = f"{verb}, {state}: {tool}" + (f", {variant}" if variant else "")
@@ -42,7 +46,7 @@ def backup_table(samples, data_bytes):
                          f"{data_bytes / MB / cpu:.0f}", f"{stored / MB:.0f}" if stored else "",
                          f"{median(of(all_runs, 'rss')) / MB:.0f}", f"{median(of(all_runs, 'sync')):.2f}"))
     lines += ["", *head("÷ seawall", *(f"{peer} {what}" for peer in PEERS for what in RATIOS))]
-    for verb, state in dict.fromkeys(key[:2] for key in samples):
+    for verb, state in dict.fromkeys(key[:2] for key in sorted(samples, key=place)):
         cells = []
         for peer in PEERS:
             push = verb == "backup-push"
