@@ -17,14 +17,10 @@ begin_scratch() {
 
 scratch_processes() {
   # A server's children paint their title over their environment, but all of them work inside the scratch directory.
-  for directory in /proc/[0-9]*; do
-    process=${directory#/proc/}
-    [ "$process" = $$ ] && continue
-    case "$(readlink "$directory/cwd" 2>/dev/null)" in
-      "$scratch" | "$scratch"/*) echo "$process"; continue ;;
-    esac
-    grep -qzsFx "SEAWALL_RUN=$scratch" "$directory/environ" && echo "$process"
-  done
+  {
+    grep -lzsFx "SEAWALL_RUN=$scratch" /proc/[0-9]*/environ
+    find /proc -maxdepth 2 -path '/proc/[0-9]*/cwd' \( -lname "$scratch" -o -lname "$scratch/*" \)
+  } 2>/dev/null | cut -d / -f 3 | sort -u | grep -vx $$
 }
 
 end_scratch() {

@@ -58,7 +58,8 @@ Fd Directories::make(const std::string& directory) {
     const std::size_t slash = directory.find('/', start);
     const std::string name = directory.substr(start, slash - start);
     const std::string label = fmt::format("{}/{}", description_, directory.substr(0, slash));
-    if (::mkdirat(parent.get(), name.c_str(), 0755) != 0 && errno != EEXIST) {
+    const bool made = ::mkdirat(parent.get(), name.c_str(), 0755) == 0;
+    if (!made && errno != EEXIST) {
       if (errno == ENOENT && start > 0) return {};
       fail(errno, "create the directory", label);
     }
@@ -67,11 +68,20 @@ Fd Directories::make(const std::string& directory) {
       if (errno == ENOENT) return {};
       fail(errno, "open the directory", label);
     }
-    sync_entries(parent, label);
+    if (made || changed_lately(parent)) sync_entries(parent, label);
     parent = std::move(child);
     start = slash + 1;
   }
   return parent;
+}
+
+/// Has the directory gained or lost an entry so recently that it may not be on disk? Journals are committed and dirty
+/// inodes written within half a minute unless the machine was told otherwise; a wal-push saves a flush by knowing it.
+bool Directories::changed_lately(const Fd& directory) const {
+  constexpr std::chrono::minutes surely_written{10};
+  const struct stat status = stat_of(directory, description_);
+  const Time changed(std::chrono::seconds(status.st_ctim.tv_sec) + std::chrono::nanoseconds(status.st_ctim.tv_nsec));
+  return clock_.wall() < changed + surely_written;
 }
 
 bool Directories::remove(const std::string& directory) noexcept {

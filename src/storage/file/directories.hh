@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "base/clock.hh"
 #include "base/file.hh"
 
 namespace seawall::storage {
@@ -14,8 +15,9 @@ namespace seawall::storage {
 /// remove directories meanwhile.
 class Directories {
  public:
-  /// `description` names the store in messages.
-  Directories(Fd root, std::string description) : root_(std::move(root)), description_(std::move(description)) {}
+  /// `description` names the store in messages; `clock` must outlive this.
+  Directories(Fd root, std::string description, Clock& clock)
+      : root_(std::move(root)), description_(std::move(description)), clock_(clock) {}
 
   const Fd& root() const noexcept { return root_; }
   /// Errc::config if the root itself was removed: then nothing may pass for absent. For whoever found nothing.
@@ -29,13 +31,15 @@ class Directories {
 
  private:
   Fd make(const std::string& directory);
+  bool changed_lately(const Fd& directory) const;
   bool remove(const std::string& directory) noexcept;
 
   Fd root_;
   std::string description_;
+  Clock& clock_;
   std::mutex mutex_;
-  // Directories whose way from the root this process has synced. Whoever made them may have died before doing so, hence
-  // the first use of each costs the syncs, and later ones only this look-up.
+  // Directories whose way from the root is durable. Whoever made them may have died before syncing, hence their first
+  // use in this process syncs what is not old enough to be on disk anyway, and later ones cost this look-up.
   std::set<std::string, std::less<>> durable_;
 };
 

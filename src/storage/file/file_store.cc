@@ -53,7 +53,7 @@ class ObjectSource final : public Source {
 class FileStore final : public Store {
  public:
   FileStore(Fd root, std::string description, Clock& clock)
-      : directories_(std::move(root), description), description_(std::move(description)), clock_(clock) {}
+      : directories_(std::move(root), description, clock), description_(std::move(description)), clock_(clock) {}
 
   std::string description() const override { return description_; }
   UploadShape upload_shape(std::optional<std::uint64_t>) const override { return {}; }
