@@ -36,6 +36,7 @@ constexpr std::size_t piece_bytes = 256 << 10;
 constexpr std::size_t block_bytes = 64 << 10;
 constexpr std::size_t block_bound = LZ4_COMPRESSBOUND(block_bytes);
 constexpr std::size_t blocks_per_piece = piece_bytes / block_bytes;
+constexpr std::size_t write_bytes = 1 << 20;
 constexpr std::size_t alignment = 4096;  // what O_DIRECT wants on every file system that has it
 
 double seconds_of(clockid_t clock) {
@@ -193,12 +194,14 @@ void code_limits(const fs::path& directory) {
 }
 
 void write_limit(const fs::path& path, std::uint64_t bytes, bool direct) {
-  const Buffer buffer = aligned_buffer(piece_bytes);
+  const Buffer buffer = aligned_buffer(write_bytes);
   Meter meter;
   meter.measure([&] {
     const File file(path, O_WRONLY | O_CREAT | O_EXCL | (direct ? O_DIRECT : 0));
-    for (std::uint64_t at = 0; at < bytes; at += piece_bytes) {
-      if (::write(file.get(), buffer.get(), piece_bytes) != static_cast<ssize_t>(piece_bytes)) {
+    // Without space given in advance the file system would look for some at every direct write.
+    if (direct && ::fallocate(file.get(), 0, 0, static_cast<off_t>(bytes)) != 0) fail("allocate " + path.string());
+    for (std::uint64_t at = 0; at < bytes; at += write_bytes) {
+      if (::write(file.get(), buffer.get(), write_bytes) != static_cast<ssize_t>(write_bytes)) {
         fail("write " + path.string());
       }
     }
@@ -214,7 +217,7 @@ int run(const std::vector<std::string>& arguments) {
   } else if (arguments.size() == 2 && arguments[0] == "code") {
     code_limits(arguments[1]);
   } else if (arguments.size() == 3 && arguments[0] == "write") {
-    const std::uint64_t bytes = std::stoull(arguments[2]) / piece_bytes * piece_bytes;
+    const std::uint64_t bytes = std::stoull(arguments[2]) / write_bytes * write_bytes;
     write_limit(arguments[1], bytes, false);
     write_limit(arguments[1], bytes, true);
   } else {

@@ -79,7 +79,7 @@ def limits_table(limits, samples, data_bytes):
 
     write = min(cost("write-buffered"), cost("write-direct"))
     lines += ["", f"Compression of these data by lz4 in such blocks: {1 / share:.2f} to 1.", "",
-              *head("CPU s", "read", "lz4", "write", "sum: the least possible", "seawall", "of the least")]
+              *head("CPU s", "read", "lz4", "write", "sum", "seawall", "seawall ÷ sum")]
     for state in ("cold", "warm"):
         read = cost(f"read-{state}") if f"read-{state}" in limits else None
         if read is None:
@@ -89,7 +89,7 @@ def limits_table(limits, samples, data_bytes):
             parts = [part * data_bytes for part in work]
             own = median(of(samples[(verb, state, "seawall", "")], "cpu"))
             lines.append(row(f"{verb}, {state}", *(f"{part:.2f}" for part in parts), f"{sum(parts):.2f}", f"{own:.2f}",
-                             f"{own / sum(parts):.2f} ×"))
+                             f"{own / sum(parts):.2f}"))
     return [*lines, ""]
 
 

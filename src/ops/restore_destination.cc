@@ -87,12 +87,13 @@ void RestoreDestination::check_directory() {
     throw Error(Errc::in_use,
                 fmt::format("a server (process {}) runs on {}; stop it first", *pid, directory_.native()));
   }
+  // First: whatever else lies there is explained by it.
+  if (std::error_code ignored; fs::exists(directory_ / marker, ignored)) {
+    throw Error(Errc::exists, fmt::format("{} holds an unfinished restore (file {}); empty it and start again",
+                                          directory_.native(), marker));
+  }
   for (const fs::directory_entry& entry : entries_of(directory_)) {
     const std::string name = entry.path().filename();
-    if (name == marker) {
-      throw Error(Errc::exists, fmt::format("{} holds an unfinished restore (file {}); empty it and start again",
-                                            directory_.native(), marker));
-    }
     if (!may_stay(entry)) {
       throw Error(Errc::exists,
                   fmt::format("Directory {} must be empty, but it holds {}; restore into another directory, "
