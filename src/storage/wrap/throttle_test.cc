@@ -7,6 +7,8 @@
 
 #include "base/error.hh"
 #include "storage/memory/memory_store.hh"
+#include "storage/wrap/faulty.hh"
+#include "storage/wrap/retry.hh"
 
 namespace seawall::storage {
 namespace {
@@ -121,6 +123,20 @@ TEST_F(Throttle, countsPutsPartsAndReadsButNotMetadata) {
   std::vector<std::byte> buffer(10'000);
   EXPECT_EQ(read_full(*store->try_open("b", {}, {}), buffer), 2'000u);
   EXPECT_EQ(passed(), 6s);
+}
+
+/// An acknowledgement stands on it: a wrapper that kept it to itself would be silent about that.
+TEST(Wrappers, SettleReachesTheDriverAndIsRepeated) {
+  ManualClock clock{Time(std::chrono::seconds(1'000'000))};
+  MemoryLog log;
+  int asked = 0;
+  auto faulty = with_faults(make_memory_store(clock), [&](const Request& request) {
+    if (request.operation == "settle" && !request.after && ++asked == 1) throw Error(Errc::network, "broken");
+  });
+  const auto store =
+      with_throttle(with_retry(std::move(faulty), {}, log, clock), std::make_shared<RateLimiter>(1'000'000, clock));
+  store->settle("a", {});
+  EXPECT_EQ(asked, 2);
 }
 
 }  // namespace
