@@ -2,6 +2,7 @@
 lz4 to a directory, and has an archive of its own."""
 import os
 import shutil
+import subprocess
 
 from measure import Failed
 
@@ -126,7 +127,12 @@ pg1-user=postgres
 def find_tools(repository, runner, cluster):
     """The tools that are there, and a line for each that is not."""
     tools, missing = [], []
-    seawall = os.environ.get("SEAWALL_BIN") or os.path.join(repository, "build/release/seawall")
+    seawall = os.environ.get("SEAWALL_BIN")
+    if not seawall:
+        seawall = os.path.join(repository, "build/release/seawall")
+        if os.path.isdir(os.path.dirname(seawall)):
+            subprocess.run(["cmake", "--build", os.path.dirname(seawall), "--target", "seawall", "limits"], check=True,
+                           stdout=subprocess.DEVNULL)
     if not os.access(seawall, os.X_OK):
         raise Failed(f"{seawall} is missing: cmake --preset release && cmake --build --preset release")
     tools.append(Seawall(seawall, runner, cluster))

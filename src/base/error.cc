@@ -63,6 +63,11 @@ std::span<const ErrcInfo> all_errcs() noexcept { return table; }
 
 Error::Error(Errc code, std::string message) : code_(code), message_(std::move(message)) {}
 
+Error& Error::retry_after(std::chrono::nanoseconds delay) {
+  retry_after_ = delay;
+  return *this;
+}
+
 Error& Error::during(std::string_view activity) {
   message_ = fmt::format("{}: {}", activity, message_);
   return *this;

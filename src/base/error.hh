@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <exception>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,9 +57,14 @@ class Error : public std::exception {
   /// Prefixes what the caller was doing: "part_003.tar.lz4: connection reset".
   Error& during(std::string_view activity);
 
+  /// How long the other side asked to be left alone (Retry-After), for whoever tries again.
+  Error& retry_after(std::chrono::nanoseconds delay);
+  std::optional<std::chrono::nanoseconds> retry_after() const noexcept { return retry_after_; }
+
  private:
   Errc code_;
   std::string message_;
+  std::optional<std::chrono::nanoseconds> retry_after_;
 };
 
 /// Error for a failed system call: code from `error_number` (ENOENT: not_found, ENOSPC and EDQUOT: no_space,

@@ -77,9 +77,12 @@ void start_prefetch(const Args& args, std::uint64_t segment_bytes, App& app) {
 int run(const Args& args, App& app) {
   ops::FetchWalSettings settings;
   app.sources.load(settings);
-  const pipeline::Repository repository = app.open_repository();
-  refuse_unknown_storage(args.target_storage, repository);
-  const auto fetched = ops::fetch_wal(repository, args.name, args.destination, settings, app.run);
+  const auto open = [&] {
+    pipeline::Repository repository = app.open_repository();
+    refuse_unknown_storage(args.target_storage, repository);
+    return repository;
+  };
+  const auto fetched = ops::fetch_wal(open, args.name, args.destination, settings, app.run);
   if (!fetched) {
     app.run.log.info("'{}' is not in the archive", args.name);
     return ops::missing_wal_status;

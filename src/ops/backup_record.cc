@@ -15,11 +15,10 @@ BackupRecord::BackupRecord(const pipeline::Repository& repository, std::string b
                            const archive::ManifestHeader& header, Options options, std::stop_token stop)
     : folder_(std::string(archive::backups_folder) + backup + "/"),
       options_(options),
-      manifest_object_(*repository.store, repository.key(archive::manifest_object(backup)), {}, std::nullopt, stop),
+      manifest_object_(repository, archive::manifest_object(backup), {}, std::nullopt, stop),
       manifest_(manifest_object_, header) {
   if (!options_.files_metadata) return;
-  files_object_.emplace(*repository.store, repository.key(archive::files_metadata_object(backup)),
-                        storage::PutOptions{}, std::nullopt, stop);
+  files_object_.emplace(repository, archive::files_metadata_object(backup), storage::PutOptions{}, std::nullopt, stop);
   files_.emplace(*files_object_);
 }
 

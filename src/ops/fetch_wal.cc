@@ -28,9 +28,9 @@ bool is_there(const fs::path& path) { return ::access(path.c_str(), F_OK) == 0; 
 
 class WalFetch final {
  public:
-  WalFetch(const pipeline::Repository& repository, std::string_view name, const fs::path& destination,
+  WalFetch(const std::function<pipeline::Repository()>& open, std::string_view name, const fs::path& destination,
            const FetchWalSettings& settings, const Run& run)
-      : repository_(repository),
+      : open_(open),
         name_(name),
         kind_(archive::wal_file_kind(name)),
         destination_(destination),
@@ -124,10 +124,11 @@ class WalFetch final {
   }
 
   std::optional<FetchedWal> download() {
-    const auto found = pipeline::find_encoded(repository_, archive::wal_object(name_), run_.stop);
+    const pipeline::Repository repository = open_();
+    const auto found = pipeline::find_encoded(repository, archive::wal_object(name_), run_.stop);
     if (!found) return std::nullopt;
     FileInMaking file(temporary_beside(destination_));
-    const auto segment_bytes = download_wal(repository_, *found, expectation(), file, run_);
+    const auto segment_bytes = download_wal(repository, *found, expectation(), file, run_);
     file.move_to(destination_);
     if (kind_ == WalFileKind::segment) ::unlink((folders_.finished / name_).c_str());
     return FetchedWal{segment_bytes, false};
@@ -135,7 +136,7 @@ class WalFetch final {
 
   WalExpectation expectation() const { return {.name = name_, .system_identifier = system_identifier_}; }
 
-  const pipeline::Repository& repository_;
+  const std::function<pipeline::Repository()>& open_;
   const std::string name_;
   const WalFileKind kind_;
   const fs::path destination_;
@@ -164,9 +165,9 @@ bool standby_mode_on(std::string_view recovery_conf) {
 
 }  // namespace
 
-std::optional<FetchedWal> fetch_wal(const pipeline::Repository& repository, std::string_view name,
+std::optional<FetchedWal> fetch_wal(const std::function<pipeline::Repository()>& open, std::string_view name,
                                     const fs::path& destination, const FetchWalSettings& settings, const Run& run) {
-  return WalFetch(repository, name, destination, settings, run).fetch();
+  return WalFetch(open, name, destination, settings, run).fetch();
 }
 
 int fetch_failure_status(const FetchWalSettings& settings, const fs::path& data_directory) {

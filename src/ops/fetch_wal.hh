@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -22,8 +23,9 @@ struct FetchedWal {
 ///
 /// Errors: usage (`name` is none of a WAL file), exists (the destination), corrupt and foreign (what is stored is not
 /// what its name says, or of another cluster than the data directory around `destination`), not_found, denied, no_space
-/// (where it should go to), and those of the store.
-std::optional<FetchedWal> fetch_wal(const pipeline::Repository& repository, std::string_view name,
+/// (where it should go to), and those of the store. `open` is called at most once, and not at all for a file that was
+/// fetched ahead: recovery goes on with those while the storage is away.
+std::optional<FetchedWal> fetch_wal(const std::function<pipeline::Repository()>& open, std::string_view name,
                                     const std::filesystem::path& destination, const FetchWalSettings& settings,
                                     const Run& run);
 

@@ -35,7 +35,10 @@ class EventfulClock final : public Clock {
 class FetchWal : public WalTest {
  protected:
   std::optional<FetchedWal> fetch(const std::string& name) {
-    return fetch_wal(repository_, name, destination_, settings_, {events_, log_, progress_, {}});
+    return fetch_wal(opener(repository_), name, destination_, settings_, {events_, log_, progress_, {}});
+  }
+  static std::function<pipeline::Repository()> opener(const pipeline::Repository& repository) {
+    return [&repository] { return repository; };
   }
   Error refused(const std::string& name) {
     return thrown_by([&] { fetch(name); });
@@ -96,7 +99,7 @@ TEST_F(FetchWal, DoesNotOverwriteWhatAppearsMeanwhile) {
       if (request.operation == "read") write_file(destination_, "mine");
     });
     repository.store->put("wal_005/" + name(5), bytes_of(test::WalSegment{.number = 5}.content()), {}, {});
-    fetch_wal(repository, name(5), destination_, settings_, run());
+    fetch_wal(opener(repository), name(5), destination_, settings_, run());
   });
   EXPECT_EQ(error.code(), Errc::exists);
   EXPECT_EQ(text_of_file(destination_), "mine");
@@ -111,7 +114,8 @@ TEST_F(FetchWal, RefusesWhatIsNoName) {
 
 TEST_F(FetchWal, NeedsTheDestinationsDirectory) {
   store_segment({.number = 5});
-  const Error error = thrown_by([&] { fetch_wal(repository_, name(5), pg_wal_ / "nowhere" / "x", settings_, run()); });
+  const Error error =
+      thrown_by([&] { fetch_wal(opener(repository_), name(5), pg_wal_ / "nowhere" / "x", settings_, run()); });
   EXPECT_EQ(error.code(), Errc::not_found);
   EXPECT_THAT(error.what(), HasSubstr("nowhere/x"));
 }
@@ -196,7 +200,7 @@ TEST_F(FetchWal, LeavesNothingWhenTheStorageBreaksOff) {
     if (request.operation == "read" && request.after) throw Error(Errc::network, "connection reset");
   });
   repository.store->put("wal_005/" + name(5), bytes_of(test::WalSegment{.number = 5}.content()), {}, {});
-  const Error error = thrown_by([&] { fetch_wal(repository, name(5), destination_, settings_, run()); });
+  const Error error = thrown_by([&] { fetch_wal(opener(repository), name(5), destination_, settings_, run()); });
   EXPECT_EQ(error.code(), Errc::network);
   expect_untouched();
 }
@@ -205,8 +209,8 @@ TEST_F(FetchWal, LeavesNothingWhenItIsStopped) {
   store_segment({.number = 5});
   std::stop_source stop;
   stop.request_stop();
-  const Error error =
-      thrown_by([&] { fetch_wal(repository_, name(5), destination_, settings_, run().with(stop.get_token())); });
+  const Error error = thrown_by(
+      [&] { fetch_wal(opener(repository_), name(5), destination_, settings_, run().with(stop.get_token())); });
   EXPECT_EQ(error.code(), Errc::cancelled);
   expect_untouched();
 }
@@ -220,6 +224,18 @@ TEST_F(FetchWal, TakesWhatWasFetchedAhead) {
   EXPECT_EQ(fetched->segment_bytes, mib);
   EXPECT_EQ(text_of_file(destination_), content);
   EXPECT_THAT(names_in(finished_), IsEmpty());
+}
+
+TEST_F(FetchWal, DoesNotOpenTheArchiveForWhatWasFetchedAhead) {
+  const std::string content = test::WalSegment{.number = 5}.content();
+  write_file(finished_ / name(5), content);
+  const auto away = []() -> pipeline::Repository { throw Error(Errc::network, "the storage is away"); };
+  const auto fetched = fetch_wal(away, name(5), destination_, settings_, run());
+  ASSERT_TRUE(fetched);
+  EXPECT_TRUE(fetched->prefetched);
+  EXPECT_EQ(text_of_file(destination_), content);
+  fs::remove(destination_);
+  EXPECT_EQ(thrown_by([&] { fetch_wal(away, name(5), destination_, settings_, run()); }).code(), Errc::network);
 }
 
 TEST_F(FetchWal, LooksIntoThePrefetchDirectorySetting) {

@@ -52,10 +52,7 @@ class WalPush final {
       return PushOutcome::acknowledged;
     }
     check_lineage(file_);
-    if (const auto cluster = cluster_of(file_)) {
-      check_archive_identity(repository_, *cluster, run_,
-                             state_folder_ ? *state_folder_ / "seawall_archive_identity.json" : fs::path());
-    }
+    check_identity();
     WorkerGroup neighbours(run_.stop);
     start_neighbours(neighbours);
     const bool created = push_main();
@@ -66,6 +63,18 @@ class WalPush final {
 
  private:
   fs::path folder() const { return file_.path.parent_path(); }
+
+  void check_identity() const {
+    const auto cluster = cluster_of(file_);
+    if (!cluster) return;
+    try {
+      check_archive_identity(repository_, *cluster, run_,
+                             state_folder_ ? *state_folder_ / "seawall_archive_identity.json" : fs::path());
+    } catch (Error& error) {
+      error.during(fmt::format("'{}' is not archived", file_.path.native()));
+      throw;
+    }
+  }
 
   bool acknowledge_by_receipt() {
     if (!receipts_) return false;

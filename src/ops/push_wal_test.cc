@@ -48,6 +48,18 @@ TEST_F(PushWal, AcceptsAnEqualObjectUnderAnyCodecAndDoesNotTouchIt) {
   }
 }
 
+TEST_F(PushWal, MakesDurableWhatStandsThereBeforeItAcknowledges) {
+  const test::WalSegment segment{.only_first_page = true};
+  const std::string name = put_segment(segment);
+  std::vector<std::string> settled;
+  repository_.store = storage::with_faults(storage::make_memory_store(clock_), [&](const storage::Request& request) {
+    if (request.operation == "settle" && request.after) settled.emplace_back(request.key);
+  });
+  store(archive::wal_object(name), segment.content());
+  EXPECT_EQ(push(name), PushOutcome::already_there);
+  EXPECT_THAT(settled, ElementsAre("wal_005/" + name + ".lz4"));
+}
+
 TEST_F(PushWal, RefusesOtherContentUnderTheSameNameWithBothDigests) {
   const test::WalSegment mine{.seed = 1};
   const test::WalSegment theirs{.seed = 2};

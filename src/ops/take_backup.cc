@@ -318,8 +318,7 @@ void Backup::write_metadata() {
     if (!settings_.disable_partial_restore()) write_databases(*files);
   }
   const std::string text = archive::print_metadata(metadata());
-  pipeline::ObjectWriter object(*repository_.store, repository_.key(archive::metadata_object(name_)), {}, text.size(),
-                                run_.stop);
+  pipeline::ObjectWriter object(repository_, archive::metadata_object(name_), {}, text.size(), run_.stop);
   object.write(bytes_of(text));
   record_->add_object("metadata.json", object.commit());
   record_->finish_files_metadata();

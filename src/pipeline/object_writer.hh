@@ -1,8 +1,12 @@
 #pragma once
 
+#include <condition_variable>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -18,12 +22,15 @@ struct Stored {
   Digest digest;        ///< of the stored bytes
 };
 
-/// Streams bytes into one object of a store: the last stage of every push. Collects parts in one aligned buffer of the
-/// store's part size and puts each as it fills; an object of at most one part is a single put. Destruction without
-/// commit() leaves nothing. One thread. Memory: part_bytes.
+/// Streams bytes into one object of a store: the last stage of every push. Collects parts in aligned buffers of the
+/// store's part size and puts each as it fills, several at once where store and pool allow; an object of at most one
+/// part is a single put. Parts double every 1,000, so that 10,000 of them, the most that S3 takes, hold an object of
+/// any size. Destruction without commit() leaves nothing. One thread. Memory: the current part, and others out of the
+/// pool.
 class ObjectWriter final : public Sink {
  public:
-  ObjectWriter(storage::Store& store, std::string key, storage::PutOptions options,
+  /// `name` in the archive, with suffix. `expected_bytes`: an upper bound of its stored size that is rarely exceeded.
+  ObjectWriter(const Repository& repository, std::string_view name, storage::PutOptions options,
                std::optional<std::uint64_t> expected_bytes, std::stop_token stop);
   ~ObjectWriter() override;
   ObjectWriter(const ObjectWriter&) = delete;
@@ -38,18 +45,36 @@ class ObjectWriter final : public Sink {
   std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:
-  void put_part();
+  std::size_t next_part_bytes() const;
+  AlignedBuffer take_buffer();
+  void give_back_buffer();
+  storage::Part end_part();
+  void send_part();
+  bool may_send_aside();
+  void put_part(storage::Part part, Bytes data);
+  void put_part_here(const storage::Part& part);
+  void put_part_aside(const storage::Part& part, AlignedBuffer full);
+  void await_parts();
+  void throw_failure();
 
-  storage::Store& store_;
+  const std::shared_ptr<storage::Store> store_;
+  const std::shared_ptr<PartPool> pool_;
   storage::PutOptions options_;
   std::string key_;
-  std::stop_token stop_;
-  const std::size_t part_bytes_;
+  std::stop_source stop_;
+  std::stop_callback<std::function<void()>> forward_stop_;
+  const storage::UploadShape shape_;
   AlignedBuffer buffer_;  // made with the first byte
   std::size_t filled_ = 0;
   std::uint64_t bytes_ = 0;
   Digester digester_;
   std::optional<storage::Upload> upload_;
+  unsigned last_part_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable part_ended_;
+  unsigned parts_under_way_ = 0;
+  std::exception_ptr failure_;  // the first of a part sent aside
   std::vector<storage::Part> parts_;
 };
 

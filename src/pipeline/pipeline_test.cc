@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <condition_variable>
+#include <mutex>
 #include <random>
 
 #include "pipeline/object_reader.hh"
@@ -140,6 +142,147 @@ TEST_F(Pipeline, PartNamesTellTheirCodec) {
   std::string message;
   EXPECT_EQ(code_of([&] { codec_of_key("a/part_001.tar.xyz"); }, message), Errc::unsupported);
   EXPECT_NE(message.find(".xyz"), std::string::npos) << message;
+}
+
+/// A store whose parts have 1 MiB and may travel together; counts how many do.
+class PartedStore final : public storage::Store {
+ public:
+  explicit PartedStore(std::unique_ptr<storage::Store> inner, std::size_t part_bytes, unsigned parts_in_flight)
+      : inner_(std::move(inner)), shape_{part_bytes, parts_in_flight} {}
+  std::string description() const override { return inner_->description(); }
+  storage::UploadShape upload_shape(std::optional<std::uint64_t>) const override { return shape_; }
+  std::optional<storage::ObjectInfo> stat(std::string_view key, std::stop_token stop) override {
+    return inner_->stat(key, stop);
+  }
+  std::unique_ptr<Source> try_open(std::string_view key, const storage::ReadOptions& options,
+                                   std::stop_token stop) override {
+    return inner_->try_open(key, options, stop);
+  }
+  storage::PutResult put(std::string_view key, Bytes data, const storage::PutOptions& options,
+                         std::stop_token stop) override {
+    return inner_->put(key, data, options, stop);
+  }
+  storage::Upload begin(std::string_view key, const storage::PutOptions& options, std::stop_token stop) override {
+    return inner_->begin(key, options, stop);
+  }
+  storage::Part put_part(const storage::Upload& upload, storage::Part part, Bytes data, std::stop_token stop) override {
+    {
+      std::unique_lock lock(mutex_);
+      largest_part = std::max(largest_part, data.size());
+      most_together = std::max(most_together, ++together_);
+      // Waits for company, so that the test sees parts travel together whenever they may.
+      changed_.notify_all();
+      changed_.wait_for(lock, std::chrono::milliseconds(200), [&] { return together_ >= wanted_together; });
+    }
+    if (fail_part == part.number) {
+      leave();
+      throw Error(Errc::network, "part " + std::to_string(part.number) + " was lost");
+    }
+    part = inner_->put_part(upload, std::move(part), data, stop);
+    leave();
+    return part;
+  }
+  storage::PutResult complete(const storage::Upload& upload, std::span<const storage::Part> parts,
+                              std::stop_token stop) override {
+    return inner_->complete(upload, parts, stop);
+  }
+  void abort(const storage::Upload& upload) noexcept override {
+    ++aborted;
+    inner_->abort(upload);
+  }
+  void list(const storage::ListOptions& options, const Visit& visit, const VisitPrefix& visit_prefix,
+            std::stop_token stop) override {
+    inner_->list(options, visit, visit_prefix, stop);
+  }
+  storage::PutResult copy(std::string_view from, std::string_view to, const storage::PutOptions& options,
+                          std::stop_token stop) override {
+    return inner_->copy(from, to, options, stop);
+  }
+  std::vector<storage::RemoveFailure> remove(std::span<const std::string> keys, std::stop_token stop) override {
+    return inner_->remove(keys, stop);
+  }
+
+  unsigned wanted_together = 1;
+  unsigned most_together = 0;
+  unsigned fail_part = 0;
+  std::size_t largest_part = 0;
+  int aborted = 0;
+
+ private:
+  void leave() {
+    std::lock_guard lock(mutex_);
+    --together_;
+  }
+
+  const std::unique_ptr<storage::Store> inner_;
+  const storage::UploadShape shape_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  unsigned together_ = 0;
+};
+
+class PartsInFlight : public Pipeline {
+ protected:
+  static constexpr std::size_t mib = std::size_t{1} << 20;
+
+  Repository repository(std::size_t part_bytes, unsigned parts_in_flight, std::size_t pool_bytes) {
+    store_ = std::make_shared<PartedStore>(storage::make_memory_store(clock_), part_bytes, parts_in_flight);
+    return {.store = store_,
+            .prefix = "main/",
+            .codec = codec::find_codec("none"),
+            .parts = std::make_shared<PartPool>(pool_bytes, 8)};
+  }
+
+  std::shared_ptr<PartedStore> store_;
+};
+
+TEST_F(PartsInFlight, TravelTogetherAndComeBackInOrder) {
+  const Repository to = repository(mib, 4, 16 * mib);
+  store_->wanted_together = 4;
+  const std::string content = bytes(10 * mib + 77, 1);
+  const Stored stored = put(to, "big", content);
+  EXPECT_EQ(stored.object.bytes, content.size());
+  EXPECT_EQ(stored.digest, digest_of(bytes_of(content)));
+  EXPECT_EQ(get(to, "big"), content);
+  EXPECT_EQ(store_->most_together, 4U);
+}
+
+TEST_F(PartsInFlight, AreAsManyAsThePoolHasMemoryFor) {
+  const Repository to = repository(mib, 8, 2 * mib);
+  store_->wanted_together = 3;
+  const std::string content = bytes(5 * mib, 2);
+  put(to, "big", content);
+  EXPECT_EQ(get(to, "big"), content);
+  EXPECT_EQ(store_->most_together, 2U);
+}
+
+TEST_F(PartsInFlight, GoOnWithoutMemoryForFurtherOnes) {
+  const Repository to = repository(mib, 8, 0);
+  const std::string content = bytes(3 * mib, 3);
+  put(to, "big", content);
+  EXPECT_EQ(get(to, "big"), content);
+  EXPECT_EQ(store_->most_together, 1U);
+}
+
+TEST_F(PartsInFlight, EndWithTheFirstFailureAndLeaveNothing) {
+  const Repository to = repository(mib, 4, 16 * mib);
+  for (const unsigned lost : {1U, 3U, 6U}) {
+    store_->fail_part = lost;
+    store_->aborted = 0;
+    std::string message;
+    EXPECT_EQ(code_of([&] { put(to, "big", bytes(6 * mib, 4)); }, message), Errc::network);
+    EXPECT_EQ(message, "part " + std::to_string(lost) + " was lost");
+    EXPECT_EQ(store_->aborted, 1);
+    EXPECT_EQ(get(to, "big"), "absent");
+  }
+}
+
+TEST_F(PartsInFlight, DoubleEveryThousandSoThatTenThousandHoldAnyObject) {
+  const Repository to = repository(4096, 4, mib);
+  const std::string content = bytes(1000 * 4096 + 3 * 8192 + 1, 5);
+  put(to, "big", content);
+  EXPECT_EQ(get(to, "big"), content);
+  EXPECT_EQ(store_->largest_part, 8192U);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "base/run.hh"
 #include "codec/codec.hh"
+#include "pipeline/part_pool.hh"
 #include "storage/store.hh"
 
 namespace seawall::pipeline {
@@ -20,6 +21,7 @@ struct Repository {
   const codec::Codec* codec = nullptr;  ///< for writing; reading goes by the suffix
   int level = 0;                        ///< of the codec; 0: its default
   std::string name = "default";         ///< as lists show it
+  std::shared_ptr<PartPool> parts{};    ///< null: objects are sent part by part on the thread that makes them
 
   std::string key(std::string_view name_in_archive) const { return prefix + std::string(name_in_archive); }
 };

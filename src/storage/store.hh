@@ -22,6 +22,8 @@ struct ObjectInfo {
   std::uint64_t bytes = 0;
   Time modified{};      ///< by the store's clock; nanoseconds where it has them. Decides LATEST and the order of lists
   std::string version;  ///< changes whenever the content does; empty if the store has none
+  bool latest = true;   ///< false in a listing of all versions: overwritten or deleted
+  bool deleted = false;  ///< in a listing of all versions: marks a deletion
 };
 
 struct Range {
@@ -65,6 +67,7 @@ struct ListOptions {
   std::string prefix = {};
   std::string start_after = {};  ///< only keys greater than this
   bool one_level = false;        ///< keys with a further '/' after the prefix are folded into `visit_prefix`
+  bool all_versions = false;     ///< old versions and deletions too, newest first per key, where the store keeps them
 };
 
 struct RemoveFailure {

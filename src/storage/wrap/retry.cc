@@ -27,9 +27,12 @@ class Repeater {
         return request();
       } catch (Error& error) {
         if (!info(error.code()).retryable) throw;
-        const auto delay = delay_after(attempt);
+        const auto delay = delay_after(attempt, error);
         if (attempt >= policy_.attempts || clock_.steady() - start + delay > policy_.budget) {
-          if (attempt > 1) error.during(fmt::format("given up after {} attempts", attempt));
+          if (attempt > 1) {
+            error.during(fmt::format("given up after {} attempts in {:.0f} s", attempt,
+                                     std::chrono::duration<double>(clock_.steady() - start).count()));
+          }
           throw;
         }
         wait(operation, key, error, attempt, delay, stop);
@@ -38,7 +41,7 @@ class Repeater {
   }
 
  private:
-  std::chrono::nanoseconds delay_after(unsigned attempt);
+  std::chrono::nanoseconds delay_after(unsigned attempt, const Error& error);
   void wait(std::string_view operation, std::string_view key, const Error& error, unsigned attempt,
             std::chrono::nanoseconds delay, const std::stop_token& stop);
 
@@ -50,12 +53,16 @@ class Repeater {
 };
 
 /// Anything up to the exponential delay: many processes that failed together must not come back together.
-std::chrono::nanoseconds Repeater::delay_after(unsigned attempt) {
-  const double doubled = static_cast<double>(policy_.first_delay.count()) * std::exp2(attempt - 1);
-  const double longest = std::min(doubled, static_cast<double>(policy_.longest_delay.count()));
+std::chrono::nanoseconds Repeater::delay_after(unsigned attempt, const Error& error) {
+  const bool throttled = error.code() == Errc::throttled;
+  const auto first = throttled ? policy_.first_throttled_delay : policy_.first_delay;
+  const auto bound = throttled ? policy_.longest_throttled_delay : policy_.longest_delay;
+  const double doubled = static_cast<double>(first.count()) * std::exp2(attempt - 1);
+  const double longest = std::min(doubled, static_cast<double>(bound.count()));
   std::lock_guard lock(mutex_);
-  return std::chrono::nanoseconds(
+  const std::chrono::nanoseconds chosen(
       std::uniform_int_distribution<std::int64_t>(0, static_cast<std::int64_t>(longest))(random_));
+  return std::max(chosen, error.retry_after().value_or(std::chrono::nanoseconds::zero()));
 }
 
 void Repeater::wait(std::string_view operation, std::string_view key, const Error& error, unsigned attempt,
@@ -261,6 +268,9 @@ void RetryStore::list(const ListOptions& options, const Visit& visit, const Visi
                       std::stop_token stop) {
   ListOptions rest = options;
   std::string last_prefix;
+  std::string last_key;
+  unsigned seen_versions = 0;  // of last_key
+  unsigned known_versions = 0;
   bool ended = false;
   std::exception_ptr of_visitor;  // the caller's failure, not the store's: never repeated
   const auto guarded = [&](auto&& call) {
@@ -273,7 +283,16 @@ void RetryStore::list(const ListOptions& options, const Visit& visit, const Visi
     return !ended;
   };
   const Visit on_object = [&](const ObjectInfo& object) {
-    rest.start_after = object.key;
+    if (object.key != last_key) {
+      // Of all versions of a key some may have been told: going on begins with it again.
+      rest.start_after = options.all_versions ? std::max(rest.start_after, last_key) : object.key;
+      last_key = object.key;
+      seen_versions = 0;
+    } else if (known_versions > 0) {
+      --known_versions;
+      return true;
+    }
+    ++seen_versions;
     return guarded([&] { return visit(object); });
   };
   const VisitPrefix on_prefix = [&](std::string_view prefix) {
@@ -284,6 +303,7 @@ void RetryStore::list(const ListOptions& options, const Visit& visit, const Visi
     return guarded([&] { return visit_prefix(prefix); });
   };
   repeat_("list", options.prefix, stop, [&] {
+    known_versions = options.all_versions ? seen_versions : 0;
     if (!ended) inner_->list(rest, on_object, on_prefix, stop);
     return true;
   });

@@ -95,12 +95,32 @@ TEST_F(Retry, waitsWithinTheExponentialBound) {
   EXPECT_GT(last, start_);
 }
 
+TEST_F(Retry, leavesAThrottlingStoreAloneAsLongAsItAsks) {
+  make();
+  plan_ = [asked = 0](const Request& request) mutable {
+    if (request.operation != "put" || request.after || ++asked > 2) return;
+    throw Error(Error(Errc::throttled, "slow down").retry_after(40s));
+  };
+  put("text");
+  EXPECT_EQ(stored(), "text");
+  EXPECT_GE(clock_.wall() - start_, 80s);
+}
+
+TEST_F(Retry, givesUpAtOnceIfTheStoreAsksForMoreThanTheBudget) {
+  make({.budget = 30s});
+  plan_ = [](const Request& request) {
+    if (request.operation == "put") throw Error(Error(Errc::throttled, "slow down").retry_after(40s));
+  };
+  EXPECT_EQ(failure_of([&] { put("text"); }), std::pair(Errc::throttled, std::string("slow down")));
+  EXPECT_EQ(clock_.wall(), start_);
+}
+
 TEST_F(Retry, givesUpAfterTheAttempts) {
   make({.attempts = 4});
   fail_next("stat", 100);
   const auto [code, message] = failure_of([&] { store_->stat("k", {}); });
   EXPECT_EQ(code, Errc::network);
-  EXPECT_EQ(message, "given up after 4 attempts: broken pipe");
+  EXPECT_THAT(message, testing::MatchesRegex("given up after 4 attempts in [0-9] s: broken pipe"));
   EXPECT_EQ(asked_.size(), 4u);
 }
 
