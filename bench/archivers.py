@@ -1,5 +1,5 @@
 """The tools that are measured, all by the same few verbs. Each gets as many workers as the machine has cores, writes
-lz4 to a directory, and has an archive of its own."""
+lz4, and has an archive of its own (places.py)."""
 import os
 import shutil
 import subprocess
@@ -9,16 +9,24 @@ from measure import Failed
 CORES = os.cpu_count()
 
 
-class Walg:
+class Tool:
+    def place_sample(self, run):
+        """What `run` cost, with the server's part."""
+        before = self.place.server_cpu(self.key)
+        sample = run()
+        sample.server = self.place.server_cpu(self.key) - before
+        return sample
+
+
+class Walg(Tool):
     """WAL-G, and seawall, which takes the same commands and settings."""
 
-    def __init__(self, key, name, program, runner, cluster):
-        self.key, self.name, self.runner, self.cluster = key, name, runner, cluster
+    def __init__(self, key, name, program, runner, cluster, place):
+        self.key, self.name, self.runner, self.cluster, self.place = key, name, runner, cluster, place
         self.program = runner.install(program, key)
-        self.archive = runner.path(f"archive-{key}")
         self.version = runner.run([self.program, "--version"]).output.strip().split("\n")[-1].replace("\t", " ")
-        self.environment = {"WALG_FILE_PREFIX": self.archive, "WALG_COMPRESSION_METHOD": "lz4",
-                            "WALG_UPLOAD_DISK_CONCURRENCY": str(CORES), "WALG_LOG_LEVEL": "NORMAL"}
+        self.environment = {"WALG_COMPRESSION_METHOD": "lz4", "WALG_UPLOAD_DISK_CONCURRENCY": str(CORES),
+                            "WALG_LOG_LEVEL": "NORMAL"}
         self.environment |= cluster.environment if cluster else {}
         self.variants = {}  # of backup-push: name to settings
 
@@ -26,7 +34,7 @@ class Walg:
         return [self.program, "--version"]
 
     def new_archive(self):
-        self.runner.directory(f"archive-{self.key}")
+        self.place.new(self.key)
         shutil.rmtree(f"{self.cluster.data}/pg_wal/walg_data", ignore_errors=True)
 
     def backup(self, variant):
@@ -46,40 +54,39 @@ class Walg:
         return os.path.exists(f"{standby}/pg_wal/.wal-g/prefetch/{name}")
 
     def _run(self, arguments, environment=None, **how):
-        return self.runner.run([self.program, *arguments], self.environment | (environment or {}), **how)
+        settings = self.environment | self.place.settings(self.key) | (environment or {})
+        return self.place_sample(lambda: self.runner.run([self.program, *arguments], settings, **how))
 
 
 class Seawall(Walg):
-    def __init__(self, program, runner, cluster):
-        super().__init__("seawall", "seawall", program, runner, cluster)
+    def __init__(self, program, runner, cluster, place):
+        super().__init__("seawall", "seawall", program, runner, cluster, place)
         self.variants = {"": {"WALG_VERIFY_PAGE_CHECKSUMS": "false"},
                          "verifying": {"WALG_VERIFY_PAGE_CHECKSUMS": "true"}}
 
 
 class RealWalg(Walg):
-    def __init__(self, program, runner, cluster):
-        super().__init__("wal-g", "WAL-G", program, runner, cluster)
+    def __init__(self, program, runner, cluster, place):
+        super().__init__("wal-g", "WAL-G", program, runner, cluster, place)
         self.variants = {"": {"WALG_VERIFY_PAGE_CHECKSUMS": "false"}}
 
 
-class PgBackRest:
+class PgBackRest(Tool):
     key, name = "pgbackrest", "pgBackRest"
     variants = {"verifying": None}
 
-    def __init__(self, program, runner, cluster):
-        self.program, self.runner, self.cluster = program, runner, cluster
-        self.archive = runner.path("archive-pgbackrest")
+    def __init__(self, program, runner, cluster, place):
+        self.program, self.runner, self.cluster, self.place = program, runner, cluster, place
         self.version = runner.run(self.version_command()).output.strip()
         self.configuration = runner.path("pgbackrest.conf")
-        if cluster:
-            self._configure()
 
     def version_command(self):
         return [self.program, "version"]
 
     def new_archive(self):
-        for name in ("archive-pgbackrest", "pgbackrest-spool"):
-            self.runner.directory(name)
+        self.place.new(self.key)
+        self.runner.directory("pgbackrest-spool")
+        self._configure()
         self._run(["stanza-create"])
 
     def backup(self, variant):
@@ -100,8 +107,9 @@ class PgBackRest:
 
     def _configure(self):
         with open(self.configuration, "w") as file:
+            settings = "\n".join(self.place.pgbackrest_settings(self.key))
             file.write(f"""[global]
-repo1-path={self.archive}
+{settings}
 lock-path={self.runner.directory("pgbackrest-lock")}
 spool-path={self.runner.path("pgbackrest-spool")}
 log-level-file=off
@@ -120,11 +128,11 @@ pg1-user=postgres
         os.chmod(self.configuration, 0o644)
 
     def _run(self, arguments, **how):
-        return self.runner.run([self.program, f"--config={self.configuration}", "--stanza=bench", *arguments],
-                               self.cluster.environment, **how)
+        command = [self.program, f"--config={self.configuration}", "--stanza=bench", *arguments]
+        return self.place_sample(lambda: self.runner.run(command, self.cluster.environment, **how))
 
 
-def find_tools(repository, runner, cluster):
+def find_tools(repository, runner, cluster, place):
     """The tools that are there, and a line for each that is not."""
     tools, missing = [], []
     seawall = os.environ.get("SEAWALL_BIN")
@@ -135,15 +143,15 @@ def find_tools(repository, runner, cluster):
                            stdout=subprocess.DEVNULL)
     if not os.access(seawall, os.X_OK):
         raise Failed(f"{seawall} is missing: cmake --preset release && cmake --build --preset release")
-    tools.append(Seawall(seawall, runner, cluster))
+    tools.append(Seawall(seawall, runner, cluster, place))
     walg = os.environ.get("WALG_BIN")
     if walg and os.access(walg, os.X_OK):
-        tools.append(RealWalg(walg, runner, cluster))
+        tools.append(RealWalg(walg, runner, cluster, place))
     else:
         missing.append("WAL-G: not measured. Set WALG_BIN to a wal-g program built for PostgreSQL.")
     pgbackrest = os.environ.get("PGBACKREST_BIN") or shutil.which("pgbackrest", path="/usr/local/bin:/usr/bin:/bin")
     if pgbackrest and os.access(pgbackrest, os.X_OK):
-        tools.append(PgBackRest(pgbackrest, runner, cluster))
+        tools.append(PgBackRest(pgbackrest, runner, cluster, place))
     else:
         missing.append("pgBackRest: not measured. apt-get install pgbackrest, or set PGBACKREST_BIN.")
     return tools, missing

@@ -71,7 +71,7 @@ class Cluster:
             configuration.write(SETTINGS.format(sockets=sockets))
         runner.run([f"{BIN}/pg_ctl", "-D", self.data, "-l", runner.path("data", "server.log"), "-w", "start"])
         with open(f"{self.data}/postmaster.pid") as pid_file:
-            runner.server = int(pid_file.readline())
+            runner.servers.add(int(pid_file.readline()))
 
     def sql(self, text):
         command = [f"{BIN}/psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", self._script(text)]

@@ -23,6 +23,7 @@ class Sample:
     rss: int  # bytes; the largest single process
     sync: float = 0.0  # seconds that a sync right afterwards took: what the program left to the kernel
     stored: int = 0  # bytes in the archive
+    server: float = 0.0  # CPU seconds that the storage server used meanwhile
 
 
 def median(values):
@@ -47,7 +48,7 @@ class Runner:
             self.user = pwd.getpwnam("postgres") if self.root else pwd.getpwuid(os.getuid())
         except KeyError:
             raise Failed("root may not run PostgreSQL, and there is no user postgres: install postgresql-15") from None
-        self.server = None  # process id
+        self.servers = set()  # process ids that settle() does not wait for
         self.foreign_cpu = self.measured_wall = 0.0
         self.discarded = 0
         # What a program leaves running when it ends, as wal-fetch does its prefetch, becomes a child of this process.
@@ -136,7 +137,7 @@ class Runner:
         deadline = time.monotonic() + 30
         while True:
             self._reap()
-            rest = [child for child in self._children() if child != self.server]
+            rest = [child for child in self._children() if child not in self.servers]
             if not rest:
                 return
             if time.monotonic() > deadline:

@@ -35,8 +35,10 @@ def place(key):
 
 
 def backup_table(samples, data_bytes):
+    serving = any(sample.server for runs in samples.values() for sample in runs)
     lines = [f"### Base backups: {data_bytes / MB:.0f} MB of data, {len(next(iter(samples.values())))} rounds", "",
-             *head("", "wall s", "CPU s", "MB per CPU s", "stored MB", "largest process MB", "sync afterwards s")]
+             *head("", "wall s", "CPU s", "MB per CPU s", "stored MB", "largest process MB", "sync afterwards s",
+                   *(["server's CPU s"] if serving else []))]
     for key in sorted(samples, key=place):
         (verb, state, tool, variant), all_runs = key, samples[key]
         stored = median(of(all_runs, "stored"))
@@ -44,7 +46,8 @@ def backup_table(samples, data_bytes):
         name = f"{verb}, {state}: {tool}" + (f", {variant}" if variant else "")
         lines.append(row(name, spread(of(all_runs, "wall"), 2), spread(of(all_runs, "cpu"), 2),
                          f"{data_bytes / MB / cpu:.0f}", f"{stored / MB:.0f}" if stored else "",
-                         f"{median(of(all_runs, 'rss')) / MB:.0f}", f"{median(of(all_runs, 'sync')):.2f}"))
+                         f"{median(of(all_runs, 'rss')) / MB:.0f}", f"{median(of(all_runs, 'sync')):.2f}",
+                         *([f"{median(of(all_runs, 'server')):.2f}"] if serving else [])))
     lines += ["", *head("÷ seawall", *(f"{peer} {what}" for peer in PEERS for what in RATIOS))]
     for verb, state in dict.fromkeys(key[:2] for key in sorted(samples, key=place)):
         cells = []
