@@ -147,6 +147,7 @@ class Printer {
 
   void object(const Json& value) {
     std::vector<const JsonMember*> sorted;
+    sorted.reserve(value.members.size());
     for (const JsonMember& member : value.members) sorted.push_back(&member);
     std::stable_sort(sorted.begin(), sorted.end(), [](auto* a, auto* b) { return a->name < b->name; });
     text += '{';

@@ -39,11 +39,9 @@ std::string clean_path(std::string_view path) {
   std::vector<std::string_view> kept;
   for (const std::string_view element : split(path, '/')) {
     if (element.empty() || element == ".") continue;
-    if (element != "..") {
-      kept.push_back(element);
-    } else if (!kept.empty() && kept.back() != "..") {
+    if (element == ".." && !kept.empty() && kept.back() != "..") {
       kept.pop_back();
-    } else if (!rooted) {
+    } else if (element != ".." || !rooted) {
       kept.push_back(element);
     }
   }
