@@ -61,7 +61,7 @@ std::string shown_value(const config::About<std::string>& about, const std::stri
 
 std::string help_known_key(const config::KnownKey& key) {
   const auto spellings = config::spellings(key);
-  const std::string name = spellings.front();
+  const std::string& name = spellings.front();
   Rows rows = {{"flag", detail::flag_of_key(name)}};
   if (spellings.size() > 1) rows.emplace_back("also", joined({spellings.begin() + 1, spellings.end()}));
   const std::string_view use =

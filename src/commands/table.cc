@@ -14,6 +14,7 @@ std::size_t width(const std::string& text) {
 
 std::vector<std::size_t> widths(const Table& table) {
   std::vector<std::size_t> result;
+  result.reserve(table.heading.size());
   for (const std::string& title : table.heading) result.push_back(width(title));
   for (const auto& row : table.rows) {
     for (std::size_t i = 0; i < row.size(); ++i) result[i] = std::max(result[i], width(row[i]));
@@ -48,6 +49,7 @@ void print_boxed(const Table& table, std::ostream& out) {
     out << '\n';
   };
   std::vector<std::string> heading;
+  heading.reserve(table.heading.size());
   for (const std::string& title : table.heading) heading.push_back(upper(title));
   rule();
   print(heading);

@@ -39,6 +39,7 @@ std::string resolve_backup(const pipeline::Repository& repository, std::string_v
   if (repository.store->stat(repository.key(archive::sentinel_object(name)), run.stop)) return std::string(name);
   const std::vector<ListedBackup> backups = list_sentinels(repository, run);
   std::vector<std::string> names;
+  names.reserve(backups.size());
   for (const ListedBackup& backup : backups) names.push_back(backup.name);
   std::string message = fmt::format("Backup '{}' does not exist.", name);
   if (const auto near = nearest(name, names)) {
