@@ -1,5 +1,5 @@
-// Builds clock, log, settings, store and the list of commands, and runs one of them. The only file that knows every
-// driver, and the only one that ends the process.
+// Builds clock, log, settings, repository and the list of commands, and runs one of them. The only file that ends the
+// process.
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -22,10 +22,7 @@
 #include "ops/push_wal.hh"
 #include "ops/restore_backup.hh"
 #include "ops/take_backup.hh"
-#include "storage/file/file_store.hh"
-#include "storage/settings.hh"
-#include "storage/wrap/retry.hh"
-#include "storage/wrap/throttle.hh"
+#include "stores.hh"
 
 extern char** environ;  // NOLINT: POSIX
 
@@ -45,7 +42,7 @@ struct ProcessSettings : config::Group {
 /// Every setting that this build acts on: for hidden flags, help, unknown keys and docs/settings.md.
 struct AllSettings {
   ProcessSettings process;
-  storage::StorageSettings storage;
+  StoreSettings stores;
   ops::PostgresSettings postgres;
   ops::PushWalSettings push_wal;
   ops::FetchWalSettings fetch_wal;
@@ -53,7 +50,7 @@ struct AllSettings {
   ops::RestoreSettings restore;
 
   std::vector<config::Group*> groups() {
-    return {&process, &storage, &postgres, &push_wal, &fetch_wal, &take_backup, &restore};
+    return {&process, &stores.common, &stores.s3, &postgres, &push_wal, &fetch_wal, &take_backup, &restore};
   }
   std::vector<const config::SettingBase*> list() {
     std::vector<const config::SettingBase*> all;
@@ -149,54 +146,11 @@ int log_descriptor(const std::string& destination) {
   return fd;
 }
 
-/// Storages that WAL-G chooses from, in its order. Only one of them is built yet.
-constexpr std::array<std::string_view, 7> storage_kinds{"OSS", "S3", "FILE", "GS", "AZ", "SWIFT", "SSH"};
-
-std::string chosen_storage(const config::Sources& sources, Log& log) {
-  std::vector<std::string> configured;
-  for (const std::string_view kind : storage_kinds) {
-    for (const std::string_view prefix : {"WALG_", "WALE_"}) {
-      const std::string key = fmt::format("{}{}_PREFIX", prefix, kind);
-      if (!sources.find(key)) continue;
-      configured.push_back(key);
-      break;
-    }
-  }
-  if (configured.empty()) {
-    throw Error(Errc::config,
-                "no storage is configured: set WALG_FILE_PREFIX to the directory that holds the archive "
-                "(other storages: WALG_S3_PREFIX and its like, in later versions)");
-  }
-  if (configured.size() > 1) {
-    log.warning("more than one storage is configured ({}); {} is used", fmt::join(configured, ", "),
-                configured.front());
-  }
-  return configured.front();
-}
-
-std::shared_ptr<storage::Store> open_store(const storage::StorageSettings& settings, const config::Sources& sources,
-                                           bool throttled, Log& log, Clock& clock) {
-  const std::string key = chosen_storage(sources, log);
-  if (!key.ends_with("FILE_PREFIX")) {
-    throw Error(Errc::unsupported, fmt::format("{}: this version stores on file systems only (WALG_FILE_PREFIX)", key));
-  }
-  std::string_view root = settings.file_prefix();
-  constexpr std::string_view scheme = "file://localhost";
-  if (root.starts_with(scheme)) root.remove_prefix(scheme.size());
-  // A local disk that fails once rarely recovers within minutes, and an archive_command must end.
-  constexpr storage::RetryPolicy policy{.attempts = 3, .budget = std::chrono::seconds(30)};
-  std::unique_ptr<storage::Store> store =
-      storage::with_retry(storage::make_file_store(root, clock), policy, log, clock);
-  if (throttled && settings.network_rate_limit() > 0) {
-    store = storage::with_throttle(std::move(store),
-                                   std::make_shared<storage::RateLimiter>(settings.network_rate_limit(), clock));
-  }
-  return store;
-}
-
-pipeline::Repository open_repository(const config::Sources& sources, bool throttled, Log& log, Clock& clock) {
-  storage::StorageSettings settings;
-  sources.load(settings);
+pipeline::Repository open_repository(const config::Sources& sources, bool unlimited, Log& log, Clock& clock) {
+  StoreSettings stores;
+  sources.load(stores.common);
+  sources.load(stores.s3);
+  const storage::StorageSettings& settings = stores.common;
   pipeline::Repository repository;
   const std::string& method = settings.compression_method();
   repository.codec = codec::find_codec(method);
@@ -214,7 +168,9 @@ pipeline::Repository open_repository(const config::Sources& sources, bool thrott
       throw Error(Errc::config, fmt::format("WALG_STORAGE_PREFIX '{}' holds '{}'", prefix, part));
     repository.prefix.append(part).append("/");
   }
-  repository.store = open_store(settings, sources, throttled, log, clock);
+  repository.parts =
+      std::make_shared<pipeline::PartPool>(settings.upload_memory().bytes, stores.s3.upload_concurrency());
+  repository.store = open_store(stores, sources, unlimited, log, clock);
   return repository;
 }
 
@@ -286,7 +242,7 @@ int run_command(const cli::Program& program, const cli::Parsed& parsed, const ch
           .global_arguments = parsed.global_arguments,
           .turbo = parsed.turbo,
           .out = std::cout,
-          .open_repository = [&] { return open_repository(sources, !parsed.turbo, log, clock); },
+          .open_repository = [&] { return open_repository(sources, parsed.turbo, log, clock); },
           .documentation = program};
   int status = 0;
   try {

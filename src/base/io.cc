@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/filter.hh"
+
 namespace seawall {
 
 std::size_t read_full(Source& from, MutableBytes into) {
@@ -19,6 +21,16 @@ std::size_t MemorySource::read(MutableBytes into) {
   std::copy_n(rest_.begin(), n, into.begin());
   rest_ = rest_.subspan(n);
   return n;
+}
+
+void Filter::write(Bytes data) {
+  while (!data.empty()) {
+    const MutableBytes room = space();
+    const std::size_t n = std::min(room.size(), data.size());
+    std::copy_n(data.begin(), n, room.begin());
+    filled(n);
+    data = data.subspan(n);
+  }
 }
 
 }  // namespace seawall

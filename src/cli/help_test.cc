@@ -123,7 +123,7 @@ TEST(Help, ListsSettingFlagsOnce) {
   const TestProgram program;
   const std::string flags = program.parse({"flags"}).print;
   EXPECT_THAT(flags, HasSubstr("  --walg-file-prefix path "));
-  EXPECT_THAT(flags, HasSubstr("  --walg-s3-prefix "));
+  EXPECT_THAT(flags, HasSubstr("  --walg-gs-prefix "));
   EXPECT_EQ(flags.find("--walg-upload-concurrency"), flags.rfind("--walg-upload-concurrency"));
 }
 
@@ -173,7 +173,7 @@ TEST(Pages, SettingsAreGroupedAndEscaped) {
   EXPECT_THAT(page, HasSubstr("| `WALG_UPLOAD_CONCURRENCY` | integer, 1 to 1000 | `16` |"));
   EXPECT_THAT(page, HasSubstr("## Backups and restores\n\n| Name | Type | Default | Meaning |\n|---|---|---|---|\n"
                               "| `SEAWALL_CAREFUL` | boolean | `true` | Be careful. |\n"));
-  EXPECT_THAT(page, HasSubstr("| `WALG_S3_SSE`, `WALE_S3_SSE`, `S3_SSE` |"));
+  EXPECT_THAT(page, HasSubstr("| `WALG_GCS_MAX_RETRIES`, `WALE_GCS_MAX_RETRIES`, `GCS_MAX_RETRIES` |"));
   EXPECT_THAT(page, Not(HasSubstr("| `WALG_FILE_PREFIX`, `WALE_FILE_PREFIX` |")));
 }
 

@@ -121,12 +121,12 @@ TEST(Parser, SettingsAreHiddenFlags) {
   const TestProgram program;
   const Parsed parsed = program.parse({"--walg-upload-concurrency", "4", "backup-list", "--wale-file-prefix=/a",
                                        "--upload-concurrency", "5", "--seawall-careful=false", "--pghost", "/tmp",
-                                       "--walg-s3-prefix=s3://b", "--s3-max-part-size", "1"});
+                                       "--walg-gs-prefix=gs://b", "--gcs-max-chunk-size", "1"});
   ASSERT_NE(parsed.command, nullptr) << parsed.complaint;
   EXPECT_THAT(parsed.setting_flags,
               ElementsAre(Pair("WALG_UPLOAD_CONCURRENCY", "4"), Pair("WALE_FILE_PREFIX", "/a"),
                           Pair("UPLOAD_CONCURRENCY", "5"), Pair("SEAWALL_CAREFUL", "false"), Pair("PGHOST", "/tmp"),
-                          Pair("WALG_S3_PREFIX", "s3://b"), Pair("S3_MAX_PART_SIZE", "1")));
+                          Pair("WALG_GS_PREFIX", "gs://b"), Pair("GCS_MAX_CHUNK_SIZE", "1")));
   EXPECT_EQ(parsed.global_arguments.front(), "--walg-upload-concurrency=4");
 }
 
@@ -216,7 +216,7 @@ TEST(Parser, HelpOfASettingIsLeftUntilSettingsAreLoaded) {
     EXPECT_EQ(parsed.print, "");
     EXPECT_EQ(parsed.command, nullptr);
   }
-  EXPECT_EQ(program.parse({"help", "WALE_S3_PREFIX"}).help_setting, "WALE_S3_PREFIX");
+  EXPECT_EQ(program.parse({"help", "WALE_GS_PREFIX"}).help_setting, "WALE_GS_PREFIX");
 }
 
 TEST(Parser, HiddenCommandsRun) {

@@ -295,7 +295,8 @@ TEST(SettingsFile, AMissingOneIsNotFoundAndABadOneLeavesNothing) {
 }
 
 TEST(Sources, OnlyMisspellingsAreUnknown) {
-  Sources sources = from_file("w.json", R"({"walg_file_prefx": 1, "WALG_FILE_PREFIX": 1, "S3_SSE": 1, "WALE_S3_SSE": 1,
+  Sources sources = from_file(
+      "w.json", R"({"walg_file_prefx": 1, "WALG_FILE_PREFIX": 1, "GCS_MAX_RETRIES": 1, "WALE_GCS_MAX_RETRIES": 1,
     "PGCONNECT_TIMEOUT": 1, "AWS_ANYTHING": 1, "OTHER": 1, "SEAWALL_OWN": 1, "WALG_TARGET_STORAGE": 1})");
   const char* const environment[] = {"WALG_CONFIG_PATH=/x", "WALG_UPLOAD_CONCURENCY=1", "WALE_NOTHING=1", "HOME=/root",
                                      "SEAWALL_ODD=1",       "WALG_FILE_PREFX=2",        "GS_PREFIX=1",    nullptr};
@@ -325,11 +326,11 @@ TEST(SettingsFilePath, FlagThenVariableThenHome) {
 }
 
 TEST(KnownKeys, AreFoundInTheirSpellings) {
-  EXPECT_EQ(find_known_key("WALG_S3_PREFIX"), find_known_key("WALE_S3_PREFIX"));
-  EXPECT_EQ(find_known_key("S3_PREFIX"), nullptr);
-  ASSERT_NE(find_known_key("S3_SSE_C"), nullptr);
-  EXPECT_EQ(find_known_key("S3_SSE_C"), find_known_key("WALE_S3_SSE_C"));
-  EXPECT_TRUE(find_known_key("S3_SSE_C")->secret);
+  EXPECT_EQ(find_known_key("WALG_GS_PREFIX"), find_known_key("WALE_GS_PREFIX"));
+  EXPECT_EQ(find_known_key("GS_PREFIX"), nullptr);
+  ASSERT_NE(find_known_key("GCS_ENCRYPTION_KEY"), nullptr);
+  EXPECT_EQ(find_known_key("GCS_ENCRYPTION_KEY"), find_known_key("WALE_GCS_ENCRYPTION_KEY"));
+  EXPECT_TRUE(find_known_key("GCS_ENCRYPTION_KEY")->secret);
   EXPECT_NE(find_known_key("WALG_DELTA_MAX_STEPS"), nullptr);
   EXPECT_EQ(find_known_key("WALE_DELTA_MAX_STEPS"), nullptr);
   EXPECT_EQ(find_known_key("DELTA_MAX_STEPS"), nullptr);

@@ -11,10 +11,10 @@
 #include <cstdlib>
 #include <string>
 
+#include "base/crc32c.hh"
 #include "base/error.hh"
 #include "base/file.hh"
 #include "base/text.hh"
-#include "postgres/detail/crc32c.hh"
 
 namespace seawall::postgres {
 namespace {
@@ -66,7 +66,7 @@ ControlFile parse_control_file(Bytes content, std::string_view name) {
   const Layout& at = layout_of(content, name);
   if (content.size() < at.crc + sizeof(std::uint32_t))
     fail(name, fmt::format("it is cut after {} bytes", content.size()));
-  if (load_le<std::uint32_t>(content, at.crc) != detail::crc32c(content.first(at.crc))) {
+  if (load_le<std::uint32_t>(content, at.crc) != crc32c(content.first(at.crc))) {
     fail(name, "its checksum is wrong");
   }
   const ControlFile file{.system_identifier = load_le<std::uint64_t>(content, 0),

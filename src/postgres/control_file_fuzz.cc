@@ -2,9 +2,9 @@
 #include <array>
 #include <vector>
 
+#include "base/crc32c.hh"
 #include "base/error.hh"
 #include "postgres/control_file.hh"
-#include "postgres/detail/crc32c.hh"
 
 namespace {
 
@@ -22,12 +22,12 @@ void parse(seawall::Bytes content) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const seawall::Bytes input(reinterpret_cast<const std::byte*>(data), size);
   parse(input);
-  if (seawall::postgres::detail::crc32c(input) != seawall::postgres::detail::crc32c_by_tables(input)) __builtin_trap();
+  if (seawall::crc32c(input) != seawall::crc32c_by_tables(input)) __builtin_trap();
   constexpr std::array<std::size_t, 3> places{280, 288, 292};
   for (const std::size_t place : places) {
     if (size < place + 4) continue;
     std::vector<std::byte> copy(input.begin(), input.end());
-    seawall::store_le(copy, place, seawall::postgres::detail::crc32c(input.first(place)));
+    seawall::store_le(copy, place, seawall::crc32c(input.first(place)));
     parse(copy);
   }
   return 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -32,6 +33,19 @@ struct StorageSettings : config::Group {
       {.name = "WALG_NETWORK_RATE_LIMIT",
        .doc = "Most bytes per second exchanged with the storage by this process, both directions together; 0 sets no "
               "limit."}};
+  config::Setting<config::ByteSize> upload_memory{
+      *this,
+      {.name = "SEAWALL_UPLOAD_MEMORY",
+       .initial = {std::uint64_t{128} << 20},
+       .doc =
+           "Ceiling of the memory for parts on their way into the storage. Every object that is being written has one "
+           "part buffer whatever this says; more parts travel at once as long as there is memory for them."}};
+  config::Setting<std::chrono::nanoseconds> request_timeout{
+      *this,
+      {.name = "SEAWALL_REQUEST_TIMEOUT",
+       .initial = std::chrono::minutes(5),
+       .doc = "How long one request to an object storage is repeated, waits included, before it counts as failed: "
+              "archive_command and restore_command end in bounded time."}};
 };
 
 }  // namespace seawall::storage

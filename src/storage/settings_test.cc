@@ -13,7 +13,9 @@ TEST(StorageSettings, defaults) {
   EXPECT_EQ(settings.storage_prefix(), "");
   EXPECT_EQ(settings.compression_method(), "lz4");
   EXPECT_EQ(settings.network_rate_limit(), 0u);
-  EXPECT_EQ(settings.settings().size(), 4u);
+  EXPECT_EQ(settings.upload_memory().bytes, 128u << 20);
+  EXPECT_EQ(settings.request_timeout(), std::chrono::minutes(5));
+  EXPECT_EQ(settings.settings().size(), 6u);
 }
 
 TEST(StorageSettings, readTheirVariables) {

@@ -20,7 +20,9 @@ namespace seawall::storage {
 struct ObjectInfo {
   std::string key;
   std::uint64_t bytes = 0;
-  Time modified{};      ///< by the store's clock; nanoseconds where it has them. Decides LATEST and the order of lists
+  /// By the store's clock; nanoseconds where it has them. Decides LATEST and the order of lists. S3 tells it to the
+  /// second where a single object is asked for, and not at all (the epoch) in the answer to put().
+  Time modified{};
   std::string version;  ///< changes whenever the content does; empty if the store has none
   bool latest = true;   ///< false in a listing of all versions: overwritten or deleted
   bool deleted = false;  ///< in a listing of all versions: marks a deletion
@@ -79,6 +81,7 @@ struct RemoveFailure {
 struct UploadShape {
   std::size_t part_bytes = std::size_t{4} << 20;
   unsigned parts_in_flight = 1;
+  std::size_t least_part_bytes = 1;  ///< of every part but the last
 };
 
 /// A flat name space of immutable objects; keys are '/'-separated, without a leading slash, "." or "..".

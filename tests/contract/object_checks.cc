@@ -27,7 +27,7 @@ void put_gives_back_every_byte(Store& store, std::string_view prefix) {
       expect(object.has_value(), "stat() finds what was put");
       expect_equal(object->bytes, bytes, "stat() has the size");
       expect_equal(object->key, s.key(name), "stat() names the object");
-      expect(object->modified == result.object.modified, "stat() and put() agree on the time");
+      expect(same_time(object->modified, result.object.modified), "stat() and put() agree on the time");
       expect_equal(object->version, result.object.version, "stat() and put() agree on the version");
       expect(object->modified.time_since_epoch().count() > 0, "an object has a time");
     }
@@ -43,7 +43,7 @@ void put_replaces(Store& store, std::string_view prefix) {
   expect_equal(s.stat("x")->bytes, std::uint64_t{5}, "size after replacing");
   expect(first.object.version.empty() || first.object.version != second.object.version,
          "a new content is a new version");
-  expect(second.object.modified >= first.object.modified, "times do not run back");
+  expect(second.object.modified == Time{} || second.object.modified >= first.object.modified, "times do not run back");
   const PutResult third = s.put("x", "equal");
   expect(third.object.version.empty() || third.object.version != second.object.version,
          "a new content of the same size is a new version");

@@ -74,6 +74,15 @@ class Noise {
   std::size_t start_;
 };
 
+/// Do two answers mean the same moment? Stores tell it to the second in some answers and more exactly in others, and in
+/// the answer to put() perhaps not at all.
+inline bool same_time(Time a, Time b) {
+  using std::chrono::seconds;
+  if (a == b || a == Time{} || b == Time{}) return true;
+  const bool coarse = a == std::chrono::floor<seconds>(a) || b == std::chrono::floor<seconds>(b);
+  return coarse && a - b < seconds(1) && b - a < seconds(1);
+}
+
 /// The store under test, with every name put below the prefix.
 class Subject {
  public:

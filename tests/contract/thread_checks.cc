@@ -103,7 +103,7 @@ void removals_do_not_hurt_neighbours(Store& store, std::string_view prefix) {
 
 void parts_come_from_many_threads(Store& store, std::string_view prefix) {
   Subject s(store, prefix);
-  const std::size_t part_bytes = std::size_t{512} << 10;
+  const std::size_t part_bytes = std::max(std::size_t{512} << 10, store.upload_shape(std::nullopt).least_part_bytes);
   const Noise noise(threads * part_bytes - 12345);
   const storage::Upload upload = store.begin(s.key("x"), {}, {});
   std::array<storage::Part, threads> parts;

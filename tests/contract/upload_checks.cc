@@ -26,9 +26,15 @@ std::vector<Part> put_parts(Store& store, const Upload& upload, Bytes data, std:
   return parts;
 }
 
+/// So many times what the checks use by themselves, so that no part but the last is smaller than the store takes.
+std::size_t scale(const Store& store) {
+  const std::size_t smallest = std::size_t{256} << 10;
+  return (store.upload_shape(std::nullopt).least_part_bytes + smallest - 1) / smallest;
+}
+
 PutResult upload_whole(Subject& s, std::string_view name, Bytes data, const PutOptions& options) {
   const Upload upload = s.store.begin(s.key(name), options, {});
-  return s.store.complete(upload, put_parts(s.store, upload, data, std::size_t{1} << 20), {});
+  return s.store.complete(upload, put_parts(s.store, upload, data, scale(s.store) << 20), {});
 }
 
 void parts_make_the_whole(Store& store, std::string_view prefix) {
@@ -52,11 +58,12 @@ void parts_make_the_whole(Store& store, std::string_view prefix) {
 
 void odd_part_sizes_are_good(Store& store, std::string_view prefix) {
   Subject s(store, prefix);
-  const Noise noise(1000003);
+  const std::size_t times = scale(store);
+  const Noise noise(times * 1000003);
   for (const std::size_t part_bytes :
        {std::size_t{300001}, std::size_t{262144}, std::size_t{999999}, std::size_t{2000000}}) {
     const Upload upload = store.begin(s.key("x"), {}, {});
-    const auto parts = put_parts(store, upload, noise.bytes(), part_bytes);
+    const auto parts = put_parts(store, upload, noise.bytes(), times * part_bytes);
     expect_equal(store.complete(upload, parts, {}).object.bytes, noise.bytes().size(), "size of all parts");
     s.expect_content("x", noise.text());
   }
@@ -64,11 +71,12 @@ void odd_part_sizes_are_good(Store& store, std::string_view prefix) {
 
 void a_part_may_be_put_again(Store& store, std::string_view prefix) {
   Subject s(store, prefix);
-  const Noise wrong(900000, 1);
-  const Noise right(700000, 2);
+  const std::size_t times = scale(store);
+  const Noise wrong(times * 900000, 1);
+  const Noise right(times * 700000, 2);
   const Upload upload = store.begin(s.key("x"), {}, {});
-  const Bytes head = right.bytes().first(524288);
-  const Bytes tail = right.bytes().subspan(524288);
+  const Bytes head = right.bytes().first(times * 524288);
+  const Bytes tail = right.bytes().subspan(times * 524288);
   store.put_part(upload, {.number = 2, .offset = head.size()}, wrong.bytes().subspan(head.size()), {});
   store.put_part(upload, {.number = 1}, wrong.bytes().first(head.size()), {});
   const Part second = store.put_part(upload, {.number = 2, .offset = head.size()}, tail, {});
@@ -133,20 +141,25 @@ void abort_leaves_nothing(Store& store, std::string_view prefix) {
 
 void gaps_are_refused(Store& store, std::string_view prefix) {
   Subject s(store, prefix);
+  const std::size_t least = store.upload_shape(std::nullopt).least_part_bytes;
+  const std::string first(least + 2, '1');
+  const std::string second(least + 3, '2');
+  const std::uint64_t middle = first.size();
+  const std::uint64_t end = middle + second.size();
   const Upload upload = store.begin(s.key("x"), {}, {});
-  const Part one = store.put_part(upload, {.number = 1}, bytes_of("one"), {});
-  const Part three = store.put_part(upload, {.number = 3, .offset = 6}, bytes_of("three"), {});
+  const Part one = store.put_part(upload, {.number = 1}, bytes_of(first), {});
+  const Part three = store.put_part(upload, {.number = 3, .offset = end}, bytes_of("three"), {});
   const auto refused = [&](std::string_view promise, std::vector<Part> parts) {
     expect_error(Errc::bug, promise, [&] { store.complete(upload, parts, {}); });
     expect(!s.stat("x"), "nothing becomes visible");
   };
   refused("a missing number is refused", {one, three});
-  refused("a part that was not put is refused", {one, {.number = 2, .offset = 3, .bytes = 3}, three});
-  refused("a wrong place is refused", {one, {.number = 2, .offset = 4, .bytes = 2}});
+  refused("a part that was not put is refused", {one, {.number = 2, .offset = middle, .bytes = second.size()}, three});
+  refused("a wrong place is refused", {one, {.number = 2, .offset = middle + 1, .bytes = second.size() - 1}});
   refused("a wrong order is refused", {three, one});
-  const Part two = store.put_part(upload, {.number = 2, .offset = 3}, bytes_of("two"), {});
+  const Part two = store.put_part(upload, {.number = 2, .offset = middle}, bytes_of(second), {});
   store.complete(upload, std::array{one, two, three}, {});
-  s.expect_content("x", "onetwothree");
+  s.expect_content("x", first + second + "three");
 }
 
 void uploads_do_not_meet(Store& store, std::string_view prefix) {

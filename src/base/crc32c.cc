@@ -1,12 +1,12 @@
 #include <array>
 
-#include "postgres/detail/crc32c.hh"
+#include "base/crc32c.hh"
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
 #endif
 
-namespace seawall::postgres::detail {
+namespace seawall {
 namespace {
 
 constexpr std::uint32_t polynomial = 0x82F63B78;  // reflected
@@ -54,13 +54,13 @@ __attribute__((target("sse4.2"))) std::uint32_t by_instruction(std::uint32_t sum
 
 }  // namespace
 
-std::uint32_t crc32c_by_tables(Bytes data) noexcept { return ~by_tables(~0U, data); }
+std::uint32_t crc32c_by_tables(Bytes data, std::uint32_t before) noexcept { return ~by_tables(~before, data); }
 
-std::uint32_t crc32c(Bytes data) noexcept {
+std::uint32_t crc32c(Bytes data, std::uint32_t before) noexcept {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("sse4.2")) return ~by_instruction(~0U, data);
+  if (__builtin_cpu_supports("sse4.2")) return ~by_instruction(~before, data);
 #endif
-  return ~by_tables(~0U, data);
+  return ~by_tables(~before, data);
 }
 
-}  // namespace seawall::postgres::detail
+}  // namespace seawall

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <memory>
+
+#include "base/log.hh"
+#include "config/sources.hh"
+#include "storage/s3/s3_settings.hh"
+#include "storage/settings.hh"
+#include "storage/store.hh"
+
+namespace seawall {
+
+/// The settings of every driver.
+struct StoreSettings {
+  storage::StorageSettings common;
+  storage::s3::S3Settings s3;
+};
+
+/// Opens the storage that is configured, as WAL-G chooses it, with retries and, unless `unlimited`, the rate limit
+/// around it. With main.cc, which alone calls it, the only file that knows every driver. Errc::config if no storage or
+/// a broken one is configured, Errc::unsupported for one that this build has no driver for. All four must outlive it.
+std::shared_ptr<storage::Store> open_store(const StoreSettings& settings, const config::Sources& sources,
+                                           bool unlimited, Log& log, Clock& clock);
+
+}  // namespace seawall
