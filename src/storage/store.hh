@@ -23,8 +23,8 @@ struct ObjectInfo {
   /// By the store's clock; nanoseconds where it has them. Decides LATEST and the order of lists. S3 tells it to the
   /// second where a single object is asked for, and not at all (the epoch) in the answer to put().
   Time modified{};
-  std::string version;  ///< changes whenever the content does; empty if the store has none
-  bool latest = true;   ///< false in a listing of all versions: overwritten or deleted
+  std::string version;   ///< changes whenever the content does; empty if the store has none
+  bool latest = true;    ///< false in a listing of all versions: overwritten or deleted
   bool deleted = false;  ///< in a listing of all versions: marks a deletion
 };
 
