@@ -18,6 +18,7 @@
 #include "cli/program.hh"
 #include "commands/app.hh"
 #include "config/known_keys.hh"
+#include "crypto/settings.hh"
 #include "ops/fetch_wal.hh"
 #include "ops/push_wal.hh"
 #include "ops/restore_backup.hh"
@@ -43,6 +44,7 @@ struct ProcessSettings : config::Group {
 struct AllSettings {
   ProcessSettings process;
   StoreSettings stores;
+  crypto::CryptoSettings crypto;
   ops::PostgresSettings postgres;
   ops::PushWalSettings push_wal;
   ops::FetchWalSettings fetch_wal;
@@ -50,7 +52,7 @@ struct AllSettings {
   ops::RestoreSettings restore;
 
   std::vector<config::Group*> groups() {
-    return {&process, &stores.common, &stores.s3, &postgres, &push_wal, &fetch_wal, &take_backup, &restore};
+    return {&process, &stores.common, &stores.s3, &crypto, &postgres, &push_wal, &fetch_wal, &take_backup, &restore};
   }
   std::vector<const config::SettingBase*> list() {
     std::vector<const config::SettingBase*> all;
@@ -104,9 +106,11 @@ class SignalWatch {
   std::thread thread_;
 };
 
-std::vector<std::string_view> codec_names() {
+std::vector<std::string_view> writable_codecs() {
   std::vector<std::string_view> names;
-  for (const codec::Codec& codec : codec::all_codecs()) names.push_back(codec.name);
+  for (const codec::Codec& codec : codec::all_codecs()) {
+    if (codec.encode != nullptr) names.push_back(codec.name);
+  }
   return names;
 }
 
@@ -146,21 +150,32 @@ int log_descriptor(const std::string& destination) {
   return fd;
 }
 
+void choose_codec(const storage::StorageSettings& settings, pipeline::Repository& repository) {
+  const std::string& method = settings.compression_method();
+  repository.codec = codec::find_codec(method);
+  if (repository.codec == nullptr || repository.codec->encode == nullptr) {
+    throw Error(Errc::config, fmt::format("WALG_COMPRESSION_METHOD is '{}'; this build writes {}", method,
+                                          fmt::join(writable_codecs(), ", ")));
+  }
+  if (!settings.zstd_level.given()) return;
+  if (method != "zstd") {
+    throw Error(Errc::config, fmt::format("WALG_ZSTD_LEVEL is set, but WALG_COMPRESSION_METHOD is {}", method));
+  }
+  const std::optional<int> level = codec::zstd_level(settings.zstd_level());
+  if (!level) {
+    throw Error(Errc::config, fmt::format("WALG_ZSTD_LEVEL is '{}'; fastest, default, better and best are possible",
+                                          settings.zstd_level()));
+  }
+  repository.level = *level;
+}
+
 pipeline::Repository open_repository(const config::Sources& sources, bool unlimited, Log& log, Clock& clock) {
   StoreSettings stores;
   sources.load(stores.common);
   sources.load(stores.s3);
   const storage::StorageSettings& settings = stores.common;
   pipeline::Repository repository;
-  const std::string& method = settings.compression_method();
-  repository.codec = codec::find_codec(method);
-  if (repository.codec == nullptr) {
-    throw Error(Errc::config, fmt::format("WALG_COMPRESSION_METHOD is '{}'; this version has {}", method,
-                                          fmt::join(codec_names(), ", ")));
-  }
-  if (const auto level = sources.find("WALG_ZSTD_LEVEL"); level && method != "zstd") {
-    throw Error(Errc::config, fmt::format("WALG_ZSTD_LEVEL is set, but WALG_COMPRESSION_METHOD is {}", method));
-  }
+  choose_codec(settings, repository);
   const std::string prefix(trim(settings.storage_prefix()));
   for (const std::string_view part : split(prefix, '/')) {
     if (part.empty()) continue;
@@ -168,6 +183,9 @@ pipeline::Repository open_repository(const config::Sources& sources, bool unlimi
       throw Error(Errc::config, fmt::format("WALG_STORAGE_PREFIX '{}' holds '{}'", prefix, part));
     repository.prefix.append(part).append("/");
   }
+  crypto::CryptoSettings crypto;
+  sources.load(crypto);
+  repository.crypter = crypto::make_crypter(crypto, {}, clock, log);
   repository.parts =
       std::make_shared<pipeline::PartPool>(settings.upload_memory().bytes, stores.s3.upload_concurrency());
   repository.store = open_store(stores, sources, unlimited, log, clock);

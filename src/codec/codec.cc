@@ -11,22 +11,20 @@
 namespace seawall::codec {
 namespace {
 
-constexpr std::array<Codec, 2> codecs{{
+// The order in which WAL-G looks for a WAL object.
+constexpr auto codecs = std::to_array<Codec>({
     {"lz4", "lz4", encode_lz4, decode_lz4},
+    {"lzma", "lzma", encode_lzma, decode_lzma},
+    {"gzip", "gz", nullptr, decode_gzip},
     {"none", "", encode_none, decode_none},
-}};
+    {"brotli", "br", encode_brotli, decode_brotli},
+#ifdef SEAWALL_LZO
+    {"lzo", "lzo", encode_lzo, decode_lzo},
+#endif
+    {"zstd", "zst", encode_zstd, decode_zstd},
+});
 
 }  // namespace
-
-void Filter::write(Bytes data) {
-  while (!data.empty()) {
-    const MutableBytes room = space();
-    const std::size_t n = std::min(room.size(), data.size());
-    std::copy_n(data.begin(), n, room.begin());
-    filled(n);
-    data = data.subspan(n);
-  }
-}
 
 void check_index(const ObjectContext& context) {
   if (context.block_index == nullptr) return;

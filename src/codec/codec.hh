@@ -8,28 +8,12 @@
 #include <string_view>
 #include <vector>
 
-#include "base/io.hh"
+#include "base/filter.hh"
 #include "base/work.hh"
 
 namespace seawall::codec {
 
-/// A Sink that alters or observes what passes on its way to the next one, which must outlive it. One thread.
-///
-/// A producer that can place bytes itself (a file read) avoids a copy: it fills `space()` and says `filled(n)`.
-class Filter : public Sink {
- public:
-  /// Room in this stage's own input buffer, at least one byte, valid until the next call of any method.
-  virtual MutableBytes space() = 0;
-  /// The first `n` bytes of the last `space()` are data now.
-  virtual void filled(std::size_t n) = 0;
-  /// Ends the object: writes the trailer (encoders) or refuses an input that ended early with Errc::corrupt
-  /// (decoders). Called once; without it a decoder of what was written must fail, not end short (codec none, which
-  /// has no frame, excepted). It does not finish `next`. Destruction without finish() writes nothing more.
-  virtual void finish() = 0;
-
-  /// Copies through space() and filled() unless a stage knows better.
-  void write(Bytes data) override;
-};
+using seawall::Filter;
 
 /// What a stage may know of the object that it is made for.
 struct ObjectContext {
@@ -47,11 +31,13 @@ struct ObjectContext {
 };
 
 /// One compression method. Names and suffixes are part of stored names, so for ever.
-/// `level`: 0 is the method's own default, which is the one that WAL-G uses. A stage throws what `next` throws,
-/// decoders also Errc::corrupt (bytes that are no whole, intact stream) and Errc::unsupported (a preset dictionary).
+/// `level`: 0 is the method's own default, which stores about what WAL-G's does; others are the library's. A stage
+/// throws what `next` throws, decoders also Errc::corrupt (bytes that are no whole, intact stream) and
+/// Errc::unsupported (a preset dictionary, more memory than 128 MiB for a window); both std::bad_alloc.
 struct Codec {
   std::string_view name;    ///< as in WALG_COMPRESSION_METHOD
   std::string_view suffix;  ///< without a dot: "lz4"; empty for none
+  /// Null: this method is only read (gzip). Whoever chooses a method for writing refuses it.
   std::unique_ptr<Filter> (*encode)(const ObjectContext&, int level, Sink& next);
   std::unique_ptr<Filter> (*decode)(const ObjectContext&, Sink& next);
 };
@@ -61,5 +47,9 @@ std::span<const Codec> all_codecs() noexcept;
 /// Null: unknown to this build.
 const Codec* find_codec(std::string_view name) noexcept;
 const Codec* find_codec_by_suffix(std::string_view suffix) noexcept;
+
+/// The level for zstd that a value of WALG_ZSTD_LEVEL means: fastest, default, better or best, in any case of letters.
+/// Nothing: none of these.
+std::optional<int> zstd_level(std::string_view name);
 
 }  // namespace seawall::codec

@@ -6,10 +6,9 @@
 
 #include <algorithm>
 #include <array>
-#include <condition_variable>
 #include <cstring>
-#include <mutex>
 
+#include "codec/batch_ring.hh"
 #include "codec/lz4_frame.hh"
 #include "codec/makers.hh"
 
@@ -149,7 +148,7 @@ struct Batch {
   AlignedBuffer out;
   std::array<std::size_t, blocks> encoded{};  // bytes of each block in `out`, one after the other
   LZ4_stream_t state;
-  bool done = false;  // guarded by Ring::mutex
+  int acceleration = 1;
 
   void prepare() {
     if (raw.size() > 0) return;
@@ -158,7 +157,7 @@ struct Batch {
     LZ4_initStream(&state, sizeof state);
   }
 
-  void encode(int acceleration) {
+  void encode() noexcept {
     Bytes rest = raw.span().first(raw_bytes);
     std::byte* to = out.data();
     for (std::size_t i = 0; !rest.empty(); ++i) {
@@ -170,55 +169,15 @@ struct Batch {
   }
 };
 
-/// Batches in the order of the object. The caller fills and empties them, the pool's jobs take what was submitted.
-struct Ring {
-  Ring(unsigned count, int accelerate) : acceleration(accelerate), batches(count) {}
-
-  const int acceleration;
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::vector<Batch> batches;
-  std::uint64_t submitted = 0;  // numbers of batches; batch i lies in batches[i % size]
-  std::uint64_t claimed = 0;
-  unsigned working = 0;
-
-  /// Compresses the oldest batch that no one has taken yet; false if there is none.
-  bool work() {
-    std::unique_lock lock(mutex);
-    if (claimed == submitted) return false;
-    Batch& batch = batches[claimed++ % batches.size()];
-    ++working;
-    lock.unlock();
-    batch.encode(acceleration);
-    lock.lock();
-    batch.done = true;
-    --working;
-    changed.notify_all();
-    return true;
-  }
-};
-
-/// The calling thread fills the next batch and computes the content checksum while the pool compresses.
+/// The calling thread fills the next batch and computes the content checksum while the pool compresses. About 0.5 MiB
+/// for each thread and two more.
 class ParallelEncoder final : public Filter {
  public:
   ParallelEncoder(const ObjectContext& context, int acceleration, Sink& next)
-      : pool_(*context.pool),
-        out_(context, next),
-        // One batch being filled, one per thread, one that waits for its turn: about 0.5 MiB each.
-        ring_(std::make_shared<Ring>(std::min(pool_.threads(), 16U) + 2, acceleration)) {}
-
-  ~ParallelEncoder() override {
-    std::unique_lock lock(ring_->mutex);
-    ring_->claimed = ring_->submitted;
-    ring_->changed.wait(lock, [&] { return ring_->working == 0; });
-    // Jobs that the pool has not come to yet keep the ring, but find nothing to do in it and need no buffers.
-    ring_->batches.clear();
-  }
-  ParallelEncoder(const ParallelEncoder&) = delete;
-  ParallelEncoder& operator=(const ParallelEncoder&) = delete;
+      : acceleration_(acceleration), out_(context, next), ring_(*context.pool) {}
 
   MutableBytes space() override {
-    Batch& batch = at(filling_);
+    Batch& batch = ring_.filling();
     batch.prepare();
     return batch.raw.span().subspan(fill_);
   }
@@ -230,43 +189,22 @@ class ParallelEncoder final : public Filter {
 
   void finish() override {
     if (fill_ > 0) submit();
-    while (emptied_ < filling_) empty_oldest();
+    ring_.collect_all([&](const Batch& batch) { take(batch); });
     out_.end(hash_.value());
   }
 
  private:
-  Batch& at(std::uint64_t number) { return ring_->batches[number % ring_->batches.size()]; }
-
   void submit() {
-    Batch& batch = at(filling_);
+    Batch& batch = ring_.filling();
     batch.raw_bytes = fill_;
-    {
-      std::lock_guard lock(ring_->mutex);
-      batch.done = false;
-      ++ring_->submitted;
-    }
-    pool_.submit([ring = ring_] { ring->work(); });
-    ++filling_;
+    batch.acceleration = acceleration_;
+    ring_.submit();
     fill_ = 0;
     hash_.update(batch.raw.span().first(batch.raw_bytes));
-    while (emptied_ < filling_ && (oldest_is_done() || filling_ - emptied_ == ring_->batches.size())) empty_oldest();
+    ring_.collect([&](const Batch& done) { take(done); });
   }
 
-  bool oldest_is_done() {
-    std::lock_guard lock(ring_->mutex);
-    return at(emptied_).done;
-  }
-
-  void empty_oldest() {
-    Batch& batch = at(emptied_);
-    // Rather than wait for a busy pool this thread compresses itself.
-    while (!oldest_is_done() && ring_->work()) {
-    }
-    {
-      std::unique_lock lock(ring_->mutex);
-      ring_->changed.wait(lock, [&] { return batch.done; });
-    }
-    ++emptied_;
+  void take(const Batch& batch) {
     const std::byte* from = batch.out.data();
     for (std::size_t i = 0, raw = 0; raw < batch.raw_bytes; ++i, raw += block_bytes) {
       std::memcpy(out_.room(), from, batch.encoded[i]);
@@ -275,12 +213,10 @@ class ParallelEncoder final : public Filter {
     }
   }
 
-  CpuPool& pool_;
+  const int acceleration_;
   lz4::ContentHash hash_;
   FrameWriter out_;
-  std::shared_ptr<Ring> ring_;  // owners: this encoder, and its jobs that still wait in the pool
-  std::uint64_t filling_ = 0;   // number of the batch that space() points into
-  std::uint64_t emptied_ = 0;   // batches written to `next`
+  BatchRing<Batch> ring_;
   std::size_t fill_ = 0;
 };
 

@@ -11,6 +11,7 @@
 #include "base/error.hh"
 #include "codec/lz4_frame.hh"
 #include "codec/makers.hh"
+#include "codec/unit_reader.hh"
 
 namespace seawall::codec {
 namespace {
@@ -37,7 +38,9 @@ enum class Expect {
 class Lz4Decoder final : public Filter {
  public:
   Lz4Decoder(const ObjectContext& context, Sink& next)
-      : key_(context.key), next_(next), hash_content_(!context.digest_is_checked) {}
+      : key_(context.key), next_(next), hash_content_(!context.digest_is_checked) {
+    units_.expect(word);
+  }
 
   MutableBytes space() override {
     if (input_.size() == 0) input_ = AlignedBuffer(space_bytes);
@@ -48,32 +51,30 @@ class Lz4Decoder final : public Filter {
   void write(Bytes data) override {
     while (!data.empty()) {
       if (expect_ == Expect::skipped) {
-        skip(data);
+        if (units_.skip(data)) wait_for(Expect::magic, word);
         continue;
       }
-      const Bytes unit = take(data);
+      const Bytes unit = units_.take(data);
       if (!unit.empty()) accept(unit);
     }
   }
 
   void finish() override {
-    if (offset_ == 0) fail("is empty");
+    if (units_.offset() == 0) fail("is empty");
     const bool at_end = expect_ == Expect::magic || expect_ == Expect::legacy_size;
-    if (!at_end || collected_ > 0) fail("ends inside a frame: it was cut");
+    if (!at_end || units_.inside_unit()) fail("ends inside a frame: it was cut");
   }
 
  private:
   [[noreturn]] void fail(std::string_view cause, Errc code = Errc::corrupt) const {
-    throw Error(code, fmt::format("{}: lz4 stream {} (near byte {})", key_, cause, offset_));
+    throw Error(code, fmt::format("{}: lz4 stream {} (near byte {})", key_, cause, units_.offset()));
   }
 
   void wait_for(Expect what, std::size_t bytes) noexcept {
     expect_ = what;
-    need_ = bytes;
+    units_.expect(bytes);
   }
 
-  Bytes take(Bytes& data);
-  void skip(Bytes& data);
   void accept(Bytes unit);
   void begin_frame(std::uint32_t magic);
   void read_flags(Bytes unit);
@@ -90,14 +91,11 @@ class Lz4Decoder final : public Filter {
   const std::string key_;
   Sink& next_;
   const bool hash_content_;
-  AlignedBuffer input_;      // space()
-  AlignedBuffer collector_;  // a unit that came in pieces
-  AlignedBuffer output_;     // one decoded block; for linked blocks several, with the window before them
+  AlignedBuffer input_;   // space()
+  AlignedBuffer output_;  // one decoded block; for linked blocks several, with the window before them
 
   Expect expect_ = Expect::magic;
-  std::size_t need_ = word;
-  std::size_t collected_ = 0;
-  std::uint64_t offset_ = 0;  // bytes taken from the input
+  UnitReader units_;
 
   std::array<std::byte, 14> descriptor_{};
   unsigned flags_ = 0;
@@ -108,33 +106,6 @@ class Lz4Decoder final : public Filter {
   std::size_t linked_end_ = 0;  // of the decoded bytes in output_, linked blocks only
   lz4::ContentHash hash_;
 };
-
-/// The next unit: in `data` itself if it lies there whole, else collected. Empty until it is complete.
-Bytes Lz4Decoder::take(Bytes& data) {
-  if (collected_ == 0 && data.size() >= need_) {
-    const Bytes unit = data.first(need_);
-    data = data.subspan(need_);
-    offset_ += need_;
-    return unit;
-  }
-  if (collected_ == 0 && collector_.size() < need_) collector_ = AlignedBuffer(need_);
-  const std::size_t n = std::min(need_ - collected_, data.size());
-  std::memcpy(collector_.data() + collected_, data.data(), n);
-  collected_ += n;
-  offset_ += n;
-  data = data.subspan(n);
-  if (collected_ < need_) return {};
-  collected_ = 0;
-  return collector_.span().first(need_);
-}
-
-void Lz4Decoder::skip(Bytes& data) {
-  const std::size_t n = std::min(need_, data.size());
-  data = data.subspan(n);
-  offset_ += n;
-  need_ -= n;
-  if (need_ == 0) wait_for(Expect::magic, word);
-}
 
 void Lz4Decoder::accept(Bytes unit) {
   switch (expect_) {
@@ -159,8 +130,11 @@ void Lz4Decoder::accept(Bytes unit) {
       wait_for(Expect::magic, word);
       return;
     case Expect::skip_size:
-      wait_for(Expect::skipped, load_le<std::uint32_t>(unit, 0));
-      if (need_ == 0) wait_for(Expect::magic, word);
+      if (const auto bytes = load_le<std::uint32_t>(unit, 0)) {
+        wait_for(Expect::skipped, bytes);
+      } else {
+        wait_for(Expect::magic, word);
+      }
       return;
     case Expect::skipped:
       return;  // write() does not ask for these

@@ -39,7 +39,9 @@ class ContentHash {
  public:
   ContentHash() noexcept { reset(); }
   void reset() noexcept { XXH32_reset(&state_, 0); }
-  void update(Bytes data) noexcept { XXH32_update(&state_, data.data(), data.size()); }
+  void update(Bytes data) noexcept {
+    if (data.data() != nullptr) XXH32_update(&state_, data.data(), data.size());
+  }
   std::uint32_t value() const noexcept { return XXH32_digest(&state_); }
 
  private:

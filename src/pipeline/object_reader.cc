@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "pipeline/object_writer.hh"
@@ -68,13 +69,64 @@ const codec::Codec& codec_of_key(std::string_view key) {
   return *codec;
 }
 
+namespace {
+
+/// An encoded object on its way back: decrypted, then decoded, into a sink.
+class Unpacking {
+ public:
+  Unpacking(const Repository& repository, const storage::ObjectInfo& object, const codec::Codec& codec, bool checked,
+            Sink& to)
+      : key_(object.key),
+        expects_plain_(repository.crypter == nullptr),
+        decoder_(codec.decode({.key = object.key, .size_hint = object.bytes, .digest_is_checked = checked}, to)),
+        cipher_(expects_plain_ ? nullptr : repository.crypter->decrypt(object.key, *decoder_)) {}
+
+  void write(Bytes data) {
+    if (head_.size() < head_bytes) head_.append(text_of(data.first(std::min(data.size(), head_bytes))));
+    guarded([&] { first().write(data); });
+  }
+  void finish() {
+    guarded([&] {
+      if (cipher_) cipher_->finish();
+      decoder_->finish();
+    });
+  }
+
+ private:
+  static constexpr std::size_t head_bytes = 64;
+
+  Filter& first() { return cipher_ ? *cipher_ : *decoder_; }
+
+  /// Bytes that no decoder takes may be no damage: somebody else encrypts what he stores here.
+  template <class Step>
+  void guarded(Step&& step) {
+    try {
+      step();
+    } catch (const Error& error) {
+      const std::string_view method = expects_plain_ ? crypto::seems_encrypted(bytes_of(head_)) : std::string_view();
+      if (error.code() != Errc::corrupt || method.empty()) throw;
+      throw Error(Errc::config,
+                  fmt::format("object '{}' seems to be encrypted with {}, but no encryption is configured: "
+                              "set WALG_PGP_KEY_PATH, WALG_LIBSODIUM_KEY_PATH or what it was written with",
+                              key_, method));
+    }
+  }
+
+  const std::string key_;
+  const bool expects_plain_;
+  std::string head_;
+  const std::unique_ptr<Filter> decoder_;
+  const std::unique_ptr<Filter> cipher_;  // null: not encrypted
+};
+
+}  // namespace
+
 Pulled pull(const Repository& repository, const storage::ObjectInfo& object, const codec::Codec& codec, Sink& to,
             std::stop_token stop, std::optional<Digest> expected) {
   const std::unique_ptr<Source> source = repository.store->try_open(object.key, {.if_version = object.version}, stop);
   if (source == nullptr)
     throw Error(Errc::not_found, fmt::format("object '{}' is no longer in the storage", object.key));
-  const std::unique_ptr<codec::Filter> decoder =
-      codec.decode({.key = object.key, .size_hint = object.bytes, .digest_is_checked = expected.has_value()}, to);
+  Unpacking unpacking(repository, object, codec, expected.has_value(), to);
   Digester digester;
   Pulled pulled;
   AlignedBuffer buffer(std::size_t{512} << 10);
@@ -82,13 +134,13 @@ Pulled pull(const Repository& repository, const storage::ObjectInfo& object, con
     if (stop.stop_requested()) throw Error(Errc::cancelled, fmt::format("reading of '{}' was stopped", object.key));
     const Bytes data = buffer.span().first(n);
     digester.update(data);
-    decoder->write(data);
+    unpacking.write(data);
     pulled.stored_bytes += n;
   }
   if (pulled.stored_bytes == 0) {
     throw Error(Errc::corrupt, fmt::format("object '{}' is empty: what it held is lost", object.key));
   }
-  decoder->finish();
+  unpacking.finish();
   pulled.digest = digester.value();
   if (expected && pulled.digest != *expected) {
     throw Error(Errc::corrupt, fmt::format("object '{}' does not hold the bytes that were written: their digest is {}, "

@@ -164,10 +164,12 @@ EncodedObjectWriter::EncodedObjectWriter(const Repository& repository, std::stri
                                          storage::PutOptions options, codec::ObjectContext context,
                                          std::stop_token stop)
     : object_(repository, with_suffix(name, *repository.codec), std::move(options), context.size_hint, std::move(stop)),
-      encoder_(repository.codec->encode(context, repository.level, object_)) {}
+      cipher_(repository.crypter ? repository.crypter->encrypt(context.key, object_) : nullptr),
+      encoder_(repository.codec->encode(context, repository.level, cipher_ ? static_cast<Sink&>(*cipher_) : object_)) {}
 
 Stored EncodedObjectWriter::commit() {
   encoder_->finish();
+  if (cipher_) cipher_->finish();
   return object_.commit();
 }
 

@@ -78,8 +78,9 @@ class ObjectWriter final : public Sink {
   std::vector<storage::Part> parts_;
 };
 
-/// ObjectWriter behind the repository's encoder: what is written goes compressed into `name` + its suffix.
-/// Zero-copy producers use filter().
+/// ObjectWriter behind the repository's encoder and crypter: what is written goes compressed, and encrypted if that is
+/// configured, into `name` + the codec's suffix. Zero-copy producers use filter(). A block index counts compressed
+/// bytes as they are before encryption.
 class EncodedObjectWriter final {
  public:
   /// `name` without suffix: "wal_005/000000010000000000000003". context.size_hint: raw bytes, when known.
@@ -92,7 +93,8 @@ class EncodedObjectWriter final {
 
  private:
   ObjectWriter object_;
-  std::unique_ptr<codec::Filter> encoder_;
+  std::unique_ptr<Filter> cipher_;  // null: not encrypted
+  std::unique_ptr<Filter> encoder_;
 };
 
 /// `name` with the suffix of `codec`: "x.lz4", or "x" for none.

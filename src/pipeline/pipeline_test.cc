@@ -113,12 +113,27 @@ TEST_F(Pipeline, FindsAnObjectUnderAnotherCodecsSuffix) {
   EXPECT_EQ(get(repository, "wal_005/a"), "plain");
 }
 
-TEST_F(Pipeline, ASuffixThatCannotBeReadIsNotAbsence) {
-  const Repository repository = repository_on(storage::make_memory_store(clock_));
-  repository.store->put("main/wal_005/a.lzo", bytes_of("x"), {}, {});
+TEST_F(Pipeline, ASuffixThatCannotBeReadIsNamed) {
   std::string message;
-  EXPECT_EQ(code_of([&] { find_encoded(repository, "wal_005/a", {}); }, message), Errc::unsupported);
-  EXPECT_NE(message.find(".lzo"), std::string::npos) << message;
+  EXPECT_EQ(code_of([&] { codec_of_key("main/part_001.tar.arj"); }, message), Errc::unsupported);
+  EXPECT_NE(message.find(".arj"), std::string::npos) << message;
+}
+
+TEST_F(Pipeline, EncryptsBehindTheCodecAndDecryptsInFrontOfIt) {
+  Repository repository = repository_on(storage::make_memory_store(clock_));
+  repository.crypter = crypto::make_libsodium(
+      {.key = {.setting = "WALG_LIBSODIUM_KEY", .text = std::string(32, 'k'), .path = {}}, .transform = "none"});
+  const std::string content = bytes(3'000'000, 7);
+  const Stored stored = put(repository, "x", content);
+  EXPECT_EQ(stored.object.key, "main/x.lz4");
+  EXPECT_EQ(get(repository, "x"), content);
+  Repository plain = repository;
+  plain.crypter = nullptr;
+  std::string message;
+  EXPECT_EQ(code_of([&] { get(plain, "x"); }, message), Errc::corrupt);
+  put(plain, "y", content);
+  EXPECT_EQ(code_of([&] { get(repository, "y"); }, message), Errc::config);
+  EXPECT_NE(message.find("main/y.lz4"), std::string::npos) << message;
 }
 
 TEST_F(Pipeline, EmptyTruncatedAndDamagedObjectsAreCorruptAndNamed) {

@@ -8,6 +8,7 @@
 
 #include "base/run.hh"
 #include "codec/codec.hh"
+#include "crypto/crypto.hh"
 #include "pipeline/part_pool.hh"
 #include "storage/store.hh"
 
@@ -17,11 +18,12 @@ namespace seawall::pipeline {
 /// one process, and every operation takes the one that it works on. Copies share the store. Thread-safe.
 struct Repository {
   std::shared_ptr<storage::Store> store;
-  std::string prefix;                   ///< WALG_STORAGE_PREFIX, "" or "some/path/" with its slash
-  const codec::Codec* codec = nullptr;  ///< for writing; reading goes by the suffix
-  int level = 0;                        ///< of the codec; 0: its default
-  std::string name = "default";         ///< as lists show it
-  std::shared_ptr<PartPool> parts{};    ///< null: objects are sent part by part on the thread that makes them
+  std::string prefix;                                ///< WALG_STORAGE_PREFIX, "" or "some/path/" with its slash
+  const codec::Codec* codec = nullptr;               ///< for writing; reading goes by the suffix
+  int level = 0;                                     ///< of the codec; 0: its default
+  std::string name = "default";                      ///< as lists show it
+  std::shared_ptr<const crypto::Crypter> crypter{};  ///< null: what is encoded is not encrypted
+  std::shared_ptr<PartPool> parts{};  ///< null: objects are sent part by part on the thread that makes them
 
   std::string key(std::string_view name_in_archive) const { return prefix + std::string(name_in_archive); }
 };

@@ -28,6 +28,11 @@ struct StorageSettings : config::Group {
        .doc =
            "How new objects are compressed. Reading goes by the suffix of the stored name, so it can be changed at any "
            "time."}};
+  config::Setting<std::string> zstd_level{*this,
+                                          {.name = "WALG_ZSTD_LEVEL",
+                                           .initial = "default",
+                                           .doc = "How hard zstd works; an error with another method.",
+                                           .kind = "fastest|default|better|best"}};
   config::Setting<std::uint64_t> network_rate_limit{
       *this,
       {.name = "WALG_NETWORK_RATE_LIMIT",

@@ -15,7 +15,7 @@ TEST(StorageSettings, defaults) {
   EXPECT_EQ(settings.network_rate_limit(), 0u);
   EXPECT_EQ(settings.upload_memory().bytes, 128u << 20);
   EXPECT_EQ(settings.request_timeout(), std::chrono::minutes(5));
-  EXPECT_EQ(settings.settings().size(), 6u);
+  EXPECT_EQ(settings.settings().size(), 7u);
 }
 
 TEST(StorageSettings, readTheirVariables) {
