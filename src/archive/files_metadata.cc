@@ -163,6 +163,7 @@ class Reader final : public JsonEvents {
   bool on_key(std::string_view key) override {
     if (depth() == 1) return choose_section(key);
     if (depth() == 2) return begin_entry(key);
+    if (section_ == Section::databases && depth() % 2 == 0) return begin_relation(key);
     field_ = field_of(key);
     return field_ != Field::none || skip_value();
   }
@@ -171,6 +172,7 @@ class Reader final : public JsonEvents {
     if (depth() == 1) return is_object || fail("no JSON object");
     if (depth() == 2) return is_object || fail("a section that is no object");
     if (section_ == Section::parts) return depth() == 3 && !is_object ? true : fail("a part without a list of files");
+    if (section_ == Section::databases) return begin_of_databases(is_object);
     if (depth() == 3) return is_object || fail("a file whose description is no object");
     if (is_object && depth() == 4 && field_ == Field::corrupt) return true;
     if (!is_object && depth() == 5 && field_ == Field::corrupt_blocks) return true;
@@ -179,6 +181,8 @@ class Reader final : public JsonEvents {
 
   bool on_end() override {
     if (depth() == 2 && section_ == Section::files) report();
+    if (section_ == Section::databases && depth() == 2 && events_.database) events_.database(name_, oid_);
+    if (section_ == Section::databases && depth() >= 4 && depth() % 2 == 0) end_relation();
     return true;
   }
 
@@ -198,6 +202,10 @@ class Reader final : public JsonEvents {
   bool on_number(std::string_view text) override {
     if (field() == Field::updates) return natural(text, entry_.updates_count);
     if (field() == Field::corrupt_count) return natural(text, entry_.corrupt_count);
+    if (section_ == Section::databases && field_ == Field::oid) {
+      return natural(text, depth() == 3 ? oid_ : relations_.back().oid);
+    }
+    if (section_ == Section::databases && field_ == Field::file_node) return natural(text, relations_.back().file_node);
     if (field() == Field::corrupt_blocks && depth() == 5) return natural(text, entry_.corrupt_blocks.emplace_back());
     return wrong_type();
   }
@@ -214,14 +222,28 @@ class Reader final : public JsonEvents {
   }
 
  private:
-  enum class Section { files, parts };
-  enum class Field { none, is_incremented, is_skipped, modified, updates, corrupt, corrupt_count, corrupt_blocks };
+  enum class Section { files, parts, databases };
+  enum class Field {
+    none,
+    is_incremented,
+    is_skipped,
+    modified,
+    updates,
+    corrupt,
+    corrupt_count,
+    corrupt_blocks,
+    oid,
+    file_node,
+    relations,
+  };
 
   bool choose_section(std::string_view key) {
     if (events_.file && same_name(key, "Files")) {
       section_ = Section::files;
     } else if ((events_.part || events_.part_file) && same_name(key, "TarFileSets")) {
       section_ = Section::parts;
+    } else if ((events_.database || events_.relation) && same_name(key, "DatabasesByNames")) {
+      section_ = Section::databases;
     } else {
       return skip_value();
     }
@@ -231,6 +253,7 @@ class Reader final : public JsonEvents {
   bool begin_entry(std::string_view key) {
     name_ = key;
     field_ = Field::none;
+    if (section_ == Section::databases) return set(oid_, std::uint32_t{0});
     if (section_ == Section::parts) {
       if (events_.part) events_.part(name_);
       return events_.part_file ? true : skip_value();
@@ -245,7 +268,37 @@ class Reader final : public JsonEvents {
     return true;
   }
 
+  bool begin_relation(std::string_view name) {
+    field_ = Field::none;
+    relation_name_ = name;
+    return true;
+  }
+
+  /// Objects alternate: a database, its relations by name, a relation, those nested in it by name, one of them, ….
+  bool begin_of_databases(bool is_object) {
+    if (!is_object) return fail("a list where a database or a relation should be");
+    if (depth() % 2 == 0) return field_ == Field::relations || fail("a value of the wrong type");
+    if (depth() >= 5) relations_.push_back({.name = relation_name_, .oid = 0, .file_node = 0, .subtables = {}});
+    return true;
+  }
+
+  void end_relation() {
+    RelationEntry done = std::move(relations_.back());
+    relations_.pop_back();
+    if (!relations_.empty()) {
+      relations_.back().subtables.push_back(std::move(done));
+    } else if (events_.relation) {
+      events_.relation(done);
+    }
+  }
+
   Field field_of(std::string_view key) const {
+    if (section_ == Section::databases) {
+      if (same_name(key, "oid")) return Field::oid;
+      if (depth() == 3) return same_name(key, "tables_new") ? Field::relations : Field::none;
+      if (same_name(key, "relfilenode")) return Field::file_node;
+      return same_name(key, "subtables") ? Field::relations : Field::none;
+    }
     if (depth() == 3) {
       if (same_name(key, "IsIncremented")) return Field::is_incremented;
       if (same_name(key, "IsSkipped")) return Field::is_skipped;
@@ -283,7 +336,10 @@ class Reader final : public JsonEvents {
   const FilesMetadataEvents& events_;
   Section section_ = Section::files;
   Field field_ = Field::none;
-  std::string name_;  ///< of the file or the part
+  std::string name_;  ///< of the file, the part or the database
+  std::uint32_t oid_ = 0;
+  std::string relation_name_;
+  std::vector<RelationEntry> relations_;  ///< that are open: the last lies in those before it
   FileEntry entry_;
 };
 

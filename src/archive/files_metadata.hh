@@ -69,8 +69,13 @@ struct FilesMetadataEvents {
   std::function<void(const FileEntry&)> file;
   std::function<void(std::string_view part, std::string_view file)> part_file;
   std::function<void(std::string_view part)> part;
+  /// Of `DatabasesByNames`: each relation with those nested in it, and when all of a database's have come, its number
+  /// (members have no order, so it is not known before).
+  std::function<void(const RelationEntry&)> relation = {};
+  std::function<void(std::string_view database, std::uint32_t oid)> database = {};
 };
-/// Reads any JSON spelling, members in any order, unknown ones skipped; memory: one entry.
+/// Reads any JSON spelling, members in any order, unknown ones skipped; memory: one entry. A sentinel of the V1 form
+/// carries the same sections and can be read as well.
 /// Errc::corrupt naming `origin` and the byte offset if it is no such document or ends early.
 void read_files_metadata(Source& from, std::string_view origin, const FilesMetadataEvents& events);
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <fstream>
 #include <sstream>
+#include <utility>
 #include <vector>
 
 #include "base/error.hh"
@@ -110,6 +111,61 @@ TEST(FilesMetadata, SkipsWhatNobodyAsksFor) {
   read_files_metadata(again, "x", {});
 }
 
+/// "database number: relation(oid,node)[nested…] …" of each database.
+std::vector<std::string> databases(std::string_view text, std::size_t piece = 1 << 20) {
+  std::vector<std::string> seen;
+  std::string relations;
+  const std::function<std::string(const RelationEntry&)> print = [&](const RelationEntry& entry) {
+    std::string out = fmt::format("{}({},{})", entry.name, entry.oid, entry.file_node);
+    for (const RelationEntry& nested : entry.subtables) out += fmt::format("[{}]", print(nested));
+    return out;
+  };
+  FilesMetadataEvents events;
+  events.relation = [&](const RelationEntry& entry) { relations += " " + print(entry); };
+  events.database = [&](std::string_view name, std::uint32_t oid) {
+    seen.push_back(fmt::format("{} {}:{}", name, oid, std::exchange(relations, {})));
+  };
+  SlowSource source(text, piece);
+  read_files_metadata(source, "files_metadata.json", events);
+  return seen;
+}
+
+TEST(FilesMetadata, ReadsDatabasesWhateverTheOrder) {
+  const std::string text =
+      "{\"Files\":{\"/a\":7},\"DatabasesByNames\":{\"app\":{\"tables_new\":{"
+      "\"public.t\":{\"relfilenode\":2,\"subtables\":{\"s.t1\":{\"oid\":3,\"relfilenode\":4},"
+      "\"s.t2\":{\"relfilenode\":6,\"oid\":5,\"subtables\":{\"s.t3\":{\"oid\":7,\"relfilenode\":8}}}},\"oid\":1},"
+      "\"public.u\":{\"oid\":9,\"unknown\":[{\"oid\":1}],\"relfilenode\":4294967295},\"public.v\":null},"
+      "\"x\":{\"tables_new\":1},\"oid\":16444},"
+      "\"empty\":{\"oid\":5,\"tables_new\":{}},\"bare\":{},\"none\":null}}";
+  for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, text.size()}) {
+    EXPECT_THAT(databases(text, piece),
+                ElementsAre("app 16444: public.t(1,2)[s.t1(3,4)][s.t2(5,6)[s.t3(7,8)]] public.u(9,4294967295)",
+                            "empty 5:", "bare 0:"));
+  }
+  EXPECT_TRUE(databases("{\"Files\":{}}").empty());
+  EXPECT_TRUE(databases("{\"DatabasesByNames\":null}").empty());
+}
+
+TEST(FilesMetadata, RefusesDatabasesThatAreNone) {
+  for (const char* text :
+       {"{\"DatabasesByNames\":[]}", "{\"DatabasesByNames\":{\"a\":[]}}", "{\"DatabasesByNames\":{\"a\":7}}",
+        "{\"DatabasesByNames\":{\"a\":{\"oid\":{}}}}", "{\"DatabasesByNames\":{\"a\":{\"oid\":-1}}}",
+        "{\"DatabasesByNames\":{\"a\":{\"oid\":4294967296}}}", "{\"DatabasesByNames\":{\"a\":{\"oid\":\"5\"}}}",
+        "{\"DatabasesByNames\":{\"a\":{\"tables_new\":[]}}}", "{\"DatabasesByNames\":{\"a\":{\"tables_new\":7}}}",
+        "{\"DatabasesByNames\":{\"a\":{\"tables_new\":{\"t\":7}}}}",
+        "{\"DatabasesByNames\":{\"a\":{\"tables_new\":{\"t\":[]}}}}",
+        "{\"DatabasesByNames\":{\"a\":{\"tables_new\":{\"t\":{\"subtables\":{\"u\":true}}}}}}",
+        "{\"DatabasesByNames\":{\"a\":{\"tables_new\":{\"t\":{\"relfilenode\":[]}}}}}"}) {
+    try {
+      databases(text);
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_EQ(Errc::corrupt, error.code()) << text;
+    }
+  }
+}
+
 TEST(FilesMetadata, RefusesWhatIsNone) {
   const std::string good = fixture("files_metadata_delta.json");
   for (const std::string& text :
@@ -189,6 +245,8 @@ TEST(FilesMetadataWriter, WritesAllSections) {
                   "\"relfilenode\":8}}}}}},\"empty\":{{\"oid\":6}}}}}}",
                   local),
       text);
+  EXPECT_THAT(databases(text),
+              ElementsAre("postgres 5: public.t(1,2)[public.t1(3,4)][public.t2(5,6)] public.u(7,8)", "empty 6:"));
   const Seen seen = read(text);
   EXPECT_THAT(seen.files, ElementsAre("/base/1/1259 i- 2026-11-20T23:55:35.32541784Z 0[] 0",
                                       "/<\"\u00E9\t> -s 2026-11-20T23:55:35.32541784Z 12[5 7] 3"));

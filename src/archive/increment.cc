@@ -17,12 +17,25 @@ constexpr std::size_t fixed_bytes = 16;
 /// damaged count must not decide how much.
 constexpr std::uint32_t most_blocks = 1 << 22;
 
+/// Between which PostgreSQL can be built (--with-blocksize); powers of two.
+constexpr std::uint32_t least_block_bytes = 1024;
+constexpr std::uint32_t most_block_bytes = 32768;
+
 }  // namespace
 
-IncrementReader::IncrementReader(std::string name, std::size_t block_bytes,
+std::uint64_t absent_pages(const IncrementHeader& header, std::uint64_t base_bytes) noexcept {
+  const std::uint64_t unit = header.block_bytes == 0 ? usual_block_bytes : header.block_bytes;
+  const std::uint64_t had = (std::min(base_bytes, header.file_bytes) + unit - 1) / unit;
+  const std::uint64_t last = header.blocks.empty() ? 0 : std::uint64_t{header.blocks.back()} + 1;
+  const std::uint64_t end = std::max(header.file_bytes / unit, last);
+  const auto added = header.blocks.end() - std::lower_bound(header.blocks.begin(), header.blocks.end(), had);
+  return end <= had ? 0 : end - had - static_cast<std::uint64_t>(added);
+}
+
+IncrementReader::IncrementReader(std::string name, std::uint64_t bytes,
                                  std::function<void(const IncrementHeader&)> header,
                                  std::function<void(std::uint32_t, Bytes)> page)
-    : name_(std::move(name)), block_bytes_(block_bytes), on_header_(std::move(header)), on_page_(std::move(page)) {}
+    : name_(std::move(name)), bytes_(bytes), on_header_(std::move(header)), on_page_(std::move(page)) {}
 
 void IncrementReader::fail(std::string_view cause) const {
   throw Error(Errc::corrupt, fmt::format("{}: increment {}", name_, cause));
@@ -63,7 +76,7 @@ std::size_t IncrementReader::wanted_bytes() const noexcept {
     case Stage::pages:
       break;
   }
-  return block_bytes_;
+  return header_.block_bytes;
 }
 
 void IncrementReader::accept(Bytes unit) {
@@ -89,12 +102,28 @@ void IncrementReader::accept_fixed(Bytes unit) {
   }
   header_.file_bytes = load_le<std::uint64_t>(unit, 4);
   count_ = load_le<std::uint32_t>(unit, 12);
-  if (header_.file_bytes % block_bytes_ != 0) {
-    fail(fmt::format("is of a file of {} bytes, no multiple of {}", header_.file_bytes, block_bytes_));
-  }
   if (count_ > most_blocks) fail(fmt::format("has {} pages, more than any file has", count_));
+  find_block_size();
   stage_ = Stage::blocks;
   if (count_ == 0) end_header();
+}
+
+void IncrementReader::find_block_size() {
+  const std::uint64_t numbers = fixed_bytes + std::uint64_t{count_} * sizeof(std::uint32_t);
+  if (bytes_ < numbers) fail("ends inside its header");
+  const std::uint64_t pages = bytes_ - numbers;
+  if (count_ == 0 && pages != 0) fail("goes on after its last page");
+  if (count_ != 0) {
+    const std::uint64_t block = pages / count_;
+    if (pages % count_ != 0 || block < least_block_bytes || block > most_block_bytes || (block & (block - 1)) != 0) {
+      fail(fmt::format("has {} bytes for {} pages, which no size of a page gives", pages, count_));
+    }
+    header_.block_bytes = static_cast<std::uint32_t>(block);
+  }
+  const std::uint32_t unit = count_ == 0 ? least_block_bytes : header_.block_bytes;
+  if (header_.file_bytes % unit != 0) {
+    fail(fmt::format("is of a file of {} bytes, no multiple of {}", header_.file_bytes, unit));
+  }
 }
 
 void IncrementReader::accept_block(std::uint32_t block) {
@@ -102,6 +131,7 @@ void IncrementReader::accept_block(std::uint32_t block) {
   if (!blocks.empty() && block <= blocks.back()) {
     fail(fmt::format("lists block {} after block {}", block, blocks.back()));
   }
+  if (block >= most_blocks) fail(fmt::format("lists block {}, behind the end of any file", block));
   blocks.push_back(block);
   if (blocks.size() == count_) end_header();
 }

@@ -8,15 +8,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   seawall::Bytes input(reinterpret_cast<const std::byte*>(data + 1), size - 1);
   const std::size_t piece = data[0] == 0 ? input.size() + 1 : data[0];
-  constexpr std::size_t page_bytes = 512;
+  std::size_t page_bytes = 0;
   std::size_t headers = 0;
   std::size_t pages = 0;
   std::size_t expected = 0;
   seawall::archive::IncrementReader reader(
-      "fuzz", page_bytes,
+      "fuzz", input.size(),
       [&](const seawall::archive::IncrementHeader& header) {
         ++headers;
         expected = header.blocks.size();
+        page_bytes = header.block_bytes;
       },
       [&](std::uint32_t, seawall::Bytes page) {
         if (page.size() != page_bytes) __builtin_trap();

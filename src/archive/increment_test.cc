@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <span>
 
 #include "base/error.hh"
@@ -39,11 +40,11 @@ struct Seen {
   bool pages_match = true;
 };
 
-/// Pushes `text` in pieces of `piece` bytes and finishes.
-Seen read(std::string_view text, std::size_t piece = 1 << 20) {
+/// Pushes `text` in pieces of `piece` bytes and finishes. `bytes`: the length that the tar header tells.
+Seen read(std::string_view text, std::size_t piece, std::uint64_t bytes) {
   Seen seen;
   IncrementReader reader(
-      "base/5/16384", page_bytes, [&](const IncrementHeader& found) { seen.headers.push_back(found); },
+      "base/5/16384", bytes, [&](const IncrementHeader& found) { seen.headers.push_back(found); },
       [&](std::uint32_t block, Bytes image) {
         EXPECT_EQ(seen.headers.size(), 1U);
         seen.blocks.push_back(block);
@@ -54,9 +55,11 @@ Seen read(std::string_view text, std::size_t piece = 1 << 20) {
   return seen;
 }
 
-void expect_corrupt(std::string_view text, std::string_view cause) {
+Seen read(std::string_view text, std::size_t piece = 1 << 20) { return read(text, piece, text.size()); }
+
+void expect_corrupt(std::string_view text, std::string_view cause, std::optional<std::uint64_t> bytes = {}) {
   try {
-    read(text);
+    read(text, 1 << 20, bytes.value_or(text.size()));
     FAIL() << "accepted, expected: " << cause;
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Errc::corrupt);
@@ -87,14 +90,21 @@ TEST(Increment, MayHaveNoPages) {
 
 TEST(Increment, IsRefusedWhenCut) {
   const std::string text = increment(4 * page_bytes, {1, 2});
-  for (std::size_t n = 0; n < 24; ++n) expect_corrupt(text.substr(0, n), "ends inside its header");
-  expect_corrupt(text.substr(0, 24), "ends after 0 of 2 pages");
-  expect_corrupt(text.substr(0, 24 + page_bytes), "ends after 1 of 2 pages");
-  expect_corrupt(text.substr(0, text.size() - 1), "ends after 1 of 2 pages");
+  for (std::size_t n = 0; n < 24; ++n) {
+    expect_corrupt(text.substr(0, n), "ends inside its header");
+    expect_corrupt(text.substr(0, n), "ends inside its header", text.size());
+  }
+  expect_corrupt(text.substr(0, 24), "ends after 0 of 2 pages", text.size());
+  expect_corrupt(text.substr(0, 24 + page_bytes), "ends after 1 of 2 pages", text.size());
+  expect_corrupt(text.substr(0, text.size() - 1), "ends after 1 of 2 pages", text.size());
+  expect_corrupt(text.substr(0, 24), "has 0 bytes for 2 pages");
+  expect_corrupt(text.substr(0, text.size() - 1), "has 16383 bytes for 2 pages");
 }
 
 TEST(Increment, IsRefusedWhenItGoesOn) {
-  expect_corrupt(increment(4 * page_bytes, {1, 2}) + "x", "goes on after its last page");
+  const std::string text = increment(4 * page_bytes, {1, 2});
+  expect_corrupt(text + "x", "goes on after its last page", text.size());
+  expect_corrupt(text + "x", "has 16385 bytes for 2 pages");
   expect_corrupt(increment(4 * page_bytes, {}) + "x", "goes on after its last page");
 }
 
@@ -102,12 +112,51 @@ TEST(Increment, IsRefusedWithAHeaderThatCannotBe) {
   expect_corrupt("wi2\x55" + std::string(12, '\0'), "unknown version");
   expect_corrupt("wi1\x56" + std::string(12, '\0'), "does not begin as one");
   expect_corrupt(std::string(16, '\0'), "does not begin as one");
-  expect_corrupt(header(page_bytes + 1, {}), "no multiple of 8192");
+  expect_corrupt(header(page_bytes + 1, {}), "no multiple of 1024");
+  expect_corrupt(increment(page_bytes + 1024, {0}), "no multiple of 8192");
+  expect_corrupt(increment(4 * page_bytes, {1 << 22}), "lists block 4194304");
   expect_corrupt(increment(4 * page_bytes, {2, 1}), "lists block 1 after block 2");
   expect_corrupt(increment(4 * page_bytes, {2, 2}), "lists block 2 after block 2");
   std::string huge = header(page_bytes, {}).substr(0, 12);
   append(huge, std::uint32_t{0xFFFFFFFF});
   expect_corrupt(huge, "4294967295 pages");
+}
+
+TEST(Increment, PagesThatAreNowhereAreCounted) {
+  const auto absent = [](std::uint64_t file_pages, std::vector<std::uint32_t> blocks, std::uint64_t base_bytes) {
+    const std::uint32_t block_bytes = blocks.empty() ? 0 : page_bytes;
+    return absent_pages({file_pages * page_bytes, block_bytes, std::move(blocks)}, base_bytes);
+  };
+  EXPECT_EQ(absent(4, {0, 3}, 4 * page_bytes), 0U);
+  EXPECT_EQ(absent(4, {0, 3}, 9 * page_bytes), 0U);
+  EXPECT_EQ(absent(4, {0, 3}, 2 * page_bytes), 1U);
+  EXPECT_EQ(absent(4, {0, 3}, 0), 2U);
+  EXPECT_EQ(absent(4, {0, 3}, page_bytes + 1), 1U) << "the block that the base ends in is there";
+  EXPECT_EQ(absent(4, {}, page_bytes), 3U);
+  EXPECT_EQ(absent(2, {0, 5}, 9 * page_bytes), 3U) << "a newer cut counts before what grew again";
+  EXPECT_EQ(absent(0, {}, page_bytes), 0U);
+}
+
+TEST(Increment, ItsLengthTellsTheBlockSize) {
+  for (const std::uint32_t block_bytes : {1024U, 2048U, 4096U, 8192U, 16384U, 32768U}) {
+    std::string text = header(7 * block_bytes, {2, 5, 6});
+    for (const char letter : {'x', 'y', 'z'}) text += std::string(block_bytes, letter);
+    std::uint32_t found = 0;
+    std::string letters;
+    IncrementReader reader(
+        "base/5/16384", text.size(), [&](const IncrementHeader& header) { found = header.block_bytes; },
+        [&](std::uint32_t, Bytes image) {
+          EXPECT_EQ(image.size(), block_bytes);
+          letters += static_cast<char>(image[0]);
+        });
+    reader.write(bytes_of(text));
+    reader.finish();
+    EXPECT_EQ(found, block_bytes);
+    EXPECT_EQ(letters, "xyz");
+  }
+  expect_corrupt(header(4096, {0}) + std::string(512, 'x'), "512 bytes for 1 pages");
+  expect_corrupt(header(65536, {0}) + std::string(65536, 'x'), "65536 bytes for 1 pages");
+  expect_corrupt(header(24576, {0}) + std::string(24576, 'x'), "24576 bytes for 1 pages");
 }
 
 }  // namespace

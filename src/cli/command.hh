@@ -27,7 +27,10 @@ struct Option {
   std::string_view name;   ///< "target-user-data"; of a positional: "backup_name"
   std::string_view value;  ///< what stands for the value in help: "JSON"; empty: a flag
   std::string_view help;
-  std::variant<bool Args::*, int Args::*, std::string Args::*, std::optional<std::string> Args::*> field;
+  /// A vector takes every value that is given; of positionals only the last can be one.
+  std::variant<bool Args::*, int Args::*, std::string Args::*, std::optional<std::string> Args::*,
+               std::vector<std::string> Args::*>
+      field;
   char letter = 0;
   bool required = false;  ///< positionals only
 };
@@ -39,6 +42,7 @@ class AnyCommand {
     std::string_view name, value, help;
     char letter;
     bool required;
+    bool repeated = false;
   };
   virtual ~AnyCommand() = default;
   virtual std::string_view name() const = 0;

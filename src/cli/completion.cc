@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -26,9 +27,30 @@ std::vector<Option> globals() {
   return options;
 }
 
+/// "st" of "st check read".
+std::string_view first_word(std::string_view name) { return name.substr(0, name.find(' ')); }
+
+/// What can follow `first`, the beginning of names of several words; empty if nothing does.
+std::string following_words(const Program& program, std::string_view first) {
+  std::vector<std::string_view> words;
+  for (const AnyCommand* command : visible(program)) {
+    if (first_word(command->name()) != first) continue;
+    for (const std::string_view word : split(command->name(), ' ')) {
+      if (word != first && std::ranges::find(words, word) == words.end()) words.push_back(word);
+    }
+  }
+  return fmt::format("{}", fmt::join(words, " "));
+}
+
+/// The first words of all commands, each once.
 std::string command_words(const Program& program) {
   std::string words;
-  for (const AnyCommand* command : visible(program)) words += fmt::format("{} ", command->name());
+  std::string_view before;
+  for (const AnyCommand* command : visible(program)) {
+    const std::string_view word = first_word(command->name());
+    if (word != before) words += fmt::format("{} ", word);
+    before = word;
+  }
   for (const auto& builtin : detail::builtins()) words += fmt::format("{} ", builtin.name);
   return std::string(trim(words));
 }
@@ -76,6 +98,7 @@ constexpr std::string_view bash_script =
 #   eval "$(@PROGRAM@ completion bash)"
 @FUNCTION@() {
   local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
+  local names=$'\n@NAMES@'
   local command='' flags='' valued='@GLOBALS_WITH_VALUE@' word skip=0 i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
@@ -84,7 +107,9 @@ constexpr std::string_view bash_script =
     case $word in
       @GLOBALS_WITH_VALUE_CASE@) skip=1 ;;
       -*) ;;
-      *) command=$word; break ;;
+      *)
+        [[ -z $command || $names == *$'\n'"$command $word"[$' \n']* ]] || break
+        command=${command:+$command }$word ;;
     esac
   done
   case $command in
@@ -101,6 +126,8 @@ constexpr std::string_view bash_script =
     fi
   elif [[ -z $command ]]; then
     COMPREPLY=($(compgen -W '@COMMAND_WORDS@' -- "$current"))
+  elif [[ $names == *$'\n'"$command "* ]]; then
+    COMPREPLY=($(compgen -W "$(sed -n "s/^$command \([^ ]*\).*/\1/p" <<<"$names")" -- "$current"))
   elif [[ $command == help ]]; then
     COMPREPLY=($(compgen -W '@COMMAND_WORDS@ @SETTINGS@' -- "$current"))
   elif [[ $command == completion ]]; then
@@ -159,16 +186,19 @@ std::string filled(std::string_view script, const std::vector<std::pair<std::str
 
 std::string bash(const Program& program) {
   std::string commands;
+  std::string names;
   for (const AnyCommand* command : visible(program)) {
     const auto options = command->options();
-    commands += fmt::format("    {}) flags='{}'; valued+=' {}' ;;\n", command->name(), flag_words(options, false, ' '),
-                            flag_words(options, true, ' '));
+    names += fmt::format("{}\\n", command->name());
+    commands += fmt::format("    '{}') flags='{}'; valued+=' {}' ;;\n", command->name(),
+                            flag_words(options, false, ' '), flag_words(options, true, ' '));
   }
   return filled(bash_script, {{"PROGRAM", std::string(program.name)},
                               {"FUNCTION", function_name(program)},
                               {"GLOBALS", flag_words(globals(), false, ' ')},
                               {"GLOBALS_WITH_VALUE", flag_words(globals(), true, ' ')},
                               {"GLOBALS_WITH_VALUE_CASE", flag_words(globals(), true, '|')},
+                              {"NAMES", names},
                               {"COMMANDS", commands},
                               {"COMMAND_WORDS", command_words(program)},
                               {"SETTINGS", setting_words(program)},
@@ -196,11 +226,17 @@ std::string zsh(const Program& program) {
   const auto describe = [&](std::string_view name, std::string_view summary) {
     commands += fmt::format("    {}\n", in_single_quotes(fmt::format("{}:{}", name, summary)));
   };
+  std::string_view before;
   for (const AnyCommand* command : visible(program)) {
-    describe(command->name(), command->summary());
-    arguments += fmt::format("        {}) _arguments $global_flags", command->name());
+    const std::string_view name = first_word(command->name());
+    const std::string following = following_words(program, name);
+    if (name != before) describe(name, following.empty() ? command->summary() : following);
+    // Of names with the same first word the first one's branch is taken.
+    if (name == before) continue;
+    before = name;
+    arguments += fmt::format("        {}) _arguments $global_flags", name);
     for (const Option& option : command->options()) arguments += " " + zsh_option(option);
-    arguments += " '*:file:_files' ;;\n";
+    arguments += following.empty() ? " '*:file:_files' ;;\n" : fmt::format(" '*:word:({})' ;;\n", following);
   }
   for (const auto& builtin : detail::builtins()) describe(builtin.name, builtin.summary);
   arguments += fmt::format("        help) compadd {} {} ;;\n", command_words(program), setting_words(program));
@@ -236,11 +272,21 @@ std::string fish(const Program& program) {
     for (const char c : summary) text += c == '\'' || c == '\\' ? fmt::format("\\{}", c) : std::string(1, c);
     script += fmt::format("complete -c {} -n __fish_use_subcommand -f -a {} -d '{}'\n", program.name, name, text);
   };
-  for (const AnyCommand* command : visible(program)) word(command->name(), command->summary());
+  for (const AnyCommand* command : visible(program)) {
+    const std::string_view name = first_word(command->name());
+    const std::string following = following_words(program, name);
+    if (following.empty()) {
+      word(name, command->summary());
+    } else if (script.find(fmt::format("_from {} ", name)) == std::string::npos) {
+      word(name, following);
+      script += fmt::format("complete -c {} -n '__fish_seen_subcommand_from {} ' -f -a '{}'\n", program.name, name,
+                            following);
+    }
+  }
   for (const auto& builtin : detail::builtins()) word(builtin.name, builtin.summary);
   for (const Option& option : globals()) script += fish_option(program, option, "");
   for (const AnyCommand* command : visible(program)) {
-    const std::string condition = fmt::format("__fish_seen_subcommand_from {}", command->name());
+    const std::string condition = fmt::format("__fish_seen_subcommand_from {}", first_word(command->name()));
     for (const Option& option : command->options()) script += fish_option(program, option, condition);
   }
   script += fmt::format("complete -c {} -n '__fish_seen_subcommand_from help' -f -a '{} {}'\n", program.name,

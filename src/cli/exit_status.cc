@@ -32,7 +32,8 @@ bool is_walg_command(std::string_view command) noexcept {
                                                              "wal-restore",
                                                              "wal-show",
                                                              "wal-verify"});
-  return std::find(commands.begin(), commands.end(), command) != commands.end();
+  // "st check read" is one of "st".
+  return std::find(commands.begin(), commands.end(), command.substr(0, command.find(' '))) != commands.end();
 }
 
 int exit_status(std::string_view command, Errc code) noexcept {

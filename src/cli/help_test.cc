@@ -142,6 +142,9 @@ TEST(Completion, BashOffersWhatFits) {
   EXPECT_THAT(completed(program(), {"backup-list", "--p"}), IsEmpty());
   EXPECT_THAT(completed(program(), {"backup-list", "--t"}), ElementsAre("--turbo"));
   EXPECT_THAT(completed(program(), {"--log-format", "j"}), ElementsAre("json"));
+  EXPECT_THAT(completed(program(), {"s"}), ElementsAre("st"));
+  EXPECT_THAT(completed(program(), {"st", ""}), ElementsAre("look"));
+  EXPECT_THAT(completed(program(), {"st", "look", "completion.b"}), ElementsAre("completion.bash"));
   EXPECT_THAT(completed(program(), {"completion", ""}), ElementsAre("bash", "zsh", "fish"));
   EXPECT_THAT(completed(program(), {"help", "WALG_U"}), ElementsAre("WALG_UPLOAD_CONCURRENCY"));
   EXPECT_THAT(completed(program(), {"backup-list", "--walg-up"}), ElementsAre("--walg-upload-concurrency"));

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -35,8 +36,9 @@ class CommandLine {
   Flag short_flag(char letter) const;
   bool takes_value_somewhere(std::string_view name) const;
   bool letter_takes_value_somewhere(char letter) const;
-  std::optional<std::size_t> command_word() const;
-  bool read_all(std::size_t command_at);
+  std::vector<std::size_t> leading_words() const;
+  void find_command(std::vector<std::size_t> words);
+  bool read_all();
   bool read_long(std::size_t& at);
   bool read_short(std::size_t& at);
   bool apply(const Flag& flag, std::string_view shown, std::string_view text);
@@ -53,6 +55,7 @@ class CommandLine {
   const Program& program_;
   std::vector<std::string_view> arguments_;
   std::vector<std::string_view> positionals_;
+  std::vector<std::size_t> command_at_;  // its words
   AnyCommand* command_ = nullptr;
   const detail::Builtin* builtin_ = nullptr;
   bool wants_help_ = false;
@@ -111,11 +114,16 @@ bool CommandLine::letter_takes_value_somewhere(char letter) const {
   return false;
 }
 
-/// Flags may stand before the command, and what they mean depends on it: so first the word that is it.
-std::optional<std::size_t> CommandLine::command_word() const {
-  for (std::size_t at = 0; at < arguments_.size(); ++at) {
+/// Flags may stand before the command, and what they mean depends on it: so first the words that may be it.
+std::vector<std::size_t> CommandLine::leading_words() const {
+  constexpr std::size_t longest_name = 3;
+  std::vector<std::size_t> words;
+  for (std::size_t at = 0; at < arguments_.size() && words.size() < longest_name; ++at) {
     const std::string_view word = arguments_[at];
-    if (word == "--") return at + 1 < arguments_.size() ? std::optional(at + 1) : std::nullopt;
+    if (word == "--") {
+      if (words.empty() && at + 1 < arguments_.size()) words.push_back(at + 1);
+      break;
+    }
     if (word.starts_with("--")) {
       if (word.find('=') == std::string_view::npos && takes_value_somewhere(word.substr(2))) ++at;
     } else if (word.size() > 1 && word.front() == '-') {
@@ -125,10 +133,20 @@ std::optional<std::size_t> CommandLine::command_word() const {
         break;
       }
     } else {
-      return at;
+      words.push_back(at);
     }
   }
-  return std::nullopt;
+  return words;
+}
+
+/// The command with the longest name that the words begin with: "st check read".
+void CommandLine::find_command(std::vector<std::size_t> words) {
+  for (; !words.empty() && command_ == nullptr; words.pop_back()) {
+    std::string name;
+    for (const std::size_t at : words) name.append(name.empty() ? "" : " ").append(arguments_[at]);
+    command_ = detail::find_command(program_, name);
+    command_at_ = words;
+  }
 }
 
 bool CommandLine::complain(std::string line, std::string explanation) {
@@ -234,11 +252,11 @@ bool CommandLine::read_short(std::size_t& at) {
   return true;
 }
 
-bool CommandLine::read_all(std::size_t command_at) {
+bool CommandLine::read_all() {
   bool flags_ended = false;
   for (std::size_t at = 0; at < arguments_.size(); ++at) {
     const std::string_view word = arguments_[at];
-    if (at == command_at) continue;
+    if (std::ranges::find(command_at_, at) != command_at_.end()) continue;
     if (flags_ended || word.size() < 2 || word.front() != '-') {
       positionals_.push_back(word);
     } else if (word == "--") {
@@ -257,18 +275,26 @@ void CommandLine::unknown_command(std::string_view word) {
   }
   for (const detail::Builtin& builtin : detail::builtins()) candidates.emplace_back(builtin.name);
   const auto near = nearest(word, candidates);
-  complain(fmt::format("unknown command {} for \"{}\"", json_string(word), quoted_program),
-           near ? fmt::format("did you mean '{}'?", *near) : "");
+  std::erase_if(candidates, [&](const std::string& name) { return !name.starts_with(std::string(word) + ' '); });
+  std::string explanation;
+  if (!candidates.empty()) {
+    explanation = fmt::format("there are: {}", fmt::join(candidates, ", "));
+  } else if (near) {
+    explanation = fmt::format("did you mean '{}'?", *near);
+  }
+  complain(fmt::format("unknown command {} for \"{}\"", json_string(word), quoted_program), std::move(explanation));
 }
 
 /// Empty if the number of positionals is right.
 std::string CommandLine::count_complaint() const {
   const auto declared = command_->positionals();
-  const std::size_t most = declared.size();
+  const bool any_number = !declared.empty() && declared.back().repeated;
+  const std::size_t most = any_number ? positionals_.size() : declared.size();
   const auto least = static_cast<std::size_t>(
       std::count_if(declared.begin(), declared.end(), [](const auto& positional) { return positional.required; }));
   const std::size_t given = positionals_.size();
   if (given >= least && given <= most) return {};
+  if (any_number) return fmt::format("requires at least {} arg(s), only received {}", least, given);
   if (most == 0) {
     return fmt::format("unknown command {} for \"{} {}\"", json_string(positionals_.front()), quoted_program,
                        command_->name());
@@ -286,7 +312,7 @@ void CommandLine::take_positionals() {
   const auto declared = command_->positionals();
   for (std::size_t i = 0; i < positionals_.size(); ++i) {
     if (const auto accepted = command_->set_positional(i, positionals_[i])) {
-      invalid(positionals_[i], detail::placeholder(declared[i]), *accepted);
+      invalid(positionals_[i], detail::placeholder(declared[std::min(i, declared.size() - 1)]), *accepted);
       return;
     }
   }
@@ -298,7 +324,8 @@ void CommandLine::help() {
     parsed_.print = help_text(program_);
     return;
   }
-  const std::string_view word = positionals_.front();
+  std::string word;
+  for (const std::string_view part : positionals_) word.append(word.empty() ? "" : " ").append(part);
   if (const AnyCommand* command = detail::find_command(program_, word)) {
     parsed_.print = manual_text(program_, *command);
     return;
@@ -335,18 +362,18 @@ void CommandLine::run_builtin(std::string_view name) {
 }
 
 Parsed CommandLine::parse() {
-  const auto word_at = command_word();
-  if (word_at) {
-    const std::string_view word = arguments_[*word_at];
-    command_ = detail::find_command(program_, word);
-    if (command_ == nullptr) builtin_ = detail::find_builtin(word);
-    if (command_ == nullptr && builtin_ == nullptr) {
+  find_command(leading_words());
+  if (command_ != nullptr) {
+    command_->reset();
+  } else if (!command_at_.empty()) {
+    const std::string_view word = arguments_[command_at_.front()];
+    builtin_ = detail::find_builtin(word);
+    if (builtin_ == nullptr) {
       unknown_command(word);
       return std::move(parsed_);
     }
-    if (command_ != nullptr) command_->reset();
   }
-  if (!read_all(word_at.value_or(arguments_.size()))) return std::move(parsed_);
+  if (!read_all()) return std::move(parsed_);
   if (wants_version_) {
     parsed_.print = fmt::format("{} version {}\t{}\tPostgreSQL\n", program_.name, program_.version, program_.revision);
   } else if (wants_help_ && command_ != nullptr) {

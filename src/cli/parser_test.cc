@@ -8,6 +8,7 @@ namespace seawall::cli {
 namespace {
 
 using test::last_fetch;
+using test::last_look;
 using test::last_push;
 using test::TestProgram;
 using testing::ElementsAre;
@@ -115,6 +116,25 @@ TEST(Parser, GlobalFlags) {
   EXPECT_EQ(plain.log_format, std::nullopt);
   EXPECT_FALSE(plain.turbo);
   EXPECT_THAT(plain.global_arguments, IsEmpty());
+}
+
+TEST(Parser, NamesOfSeveralWordsAndAnyNumberOfPositionals) {
+  const TestProgram program;
+  for (const std::vector<const char*>& words : {std::vector<const char*>{"st", "look", "here", "a", "b", "c"},
+                                                {"--pghost", "/tmp", "st", "look", "here", "a", "b", "c"},
+                                                {"st", "--pghost=/tmp", "look", "--", "here", "a", "b", "c"}}) {
+    last_look = {};
+    run(program.parse(words));
+    EXPECT_EQ(last_look.place, "here");
+    EXPECT_THAT(last_look.names, ElementsAre("a", "b", "c"));
+  }
+  run(program.parse({"st", "look", "there"}));
+  EXPECT_EQ(last_look.place, "there");
+  EXPECT_THAT(last_look.names, ElementsAre());
+  EXPECT_THAT(program.parse({"st", "look"}).complaint, HasSubstr("requires at least 1 arg(s), only received 0"));
+  EXPECT_THAT(program.parse({"st", "lok"}).complaint,
+              AllOf(HasSubstr("unknown command \"st\""), HasSubstr("there are: st look")));
+  EXPECT_THAT(program.parse({"help", "st", "look"}).print, HasSubstr("Look for things"));
 }
 
 TEST(Parser, SettingsAreHiddenFlags) {

@@ -25,9 +25,15 @@ struct FetchArgs {
   std::string name, destination;
 };
 
+struct LookArgs {
+  std::string place;
+  std::vector<std::string> names;
+};
+
 /// The arguments of the last run, since run is a plain function.
 inline PushArgs last_push;
 inline FetchArgs last_fetch;
+inline LookArgs last_look;
 
 struct TestSettings : config::Group {
   config::Setting<unsigned> uploads{*this,
@@ -86,6 +92,15 @@ inline std::vector<std::unique_ptr<AnyCommand>> test_commands() {
        .fails_with = {Errc::corrupt},
        .run = [](const PushArgs& args, App&) {
          last_push = args;
+         return 0;
+       }}));
+  commands.push_back(make_command<LookArgs>(
+      {.name = "st look",
+       .summary = "Look for things",
+       .positionals = {{.name = "place", .help = "", .field = &LookArgs::place, .required = true},
+                       {.name = "names", .help = "", .field = &LookArgs::names}},
+       .run = [](const LookArgs& args, App&) {
+         last_look = args;
          return 0;
        }}));
   commands.push_back(make_command<FetchArgs>(

@@ -13,6 +13,9 @@ std::vector<std::unique_ptr<cli::AnyCommand>> all_commands() {
   all.push_back(commands::wal_push_command());
   all.push_back(commands::wal_fetch_command());
   all.push_back(commands::wal_prefetch_command());
+  all.push_back(commands::st_check_read_command());
+  all.push_back(commands::st_check_write_command());
+  all.push_back(commands::check_storage_command());
   all.push_back(commands::docs_command());
   return all;
 }

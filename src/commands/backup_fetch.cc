@@ -60,17 +60,12 @@ int run(const Args& args, App& app) {
                                                                        .timeline = args.target_timeline,
                                                                        .action = args.target_action,
                                                                        .immediate = args.target_immediate});
-  if (!args.restore_only.empty()) {
-    throw Error(Errc::unsupported, "--restore-only is not in this version; restore the whole cluster");
-  }
-  if (args.reverse_unpack || args.skip_redundant_tars) {
-    app.run.log.warning("--reverse-unpack and --skip-redundant-tars are not in this version: the result is the same");
-  }
   const pipeline::Repository repository = app.open_repository();
   refuse_unknown_storage(args.target_storage, repository);
   std::string backup = named_backup(args, settings, repository, app.run);
   if (backup.empty() && !target) throw Error(Errc::usage, "insufficient arguments: give the backup's name, or LATEST");
 
+  if (!backup.empty() && backup != "LATEST") ops::refuse_unfinished(repository, backup, app.run);
   std::optional<ops::RecoveryPlan> plan;
   if (target) {
     const bool chosen = !backup.empty() && backup != "LATEST";
@@ -80,10 +75,15 @@ int run(const Args& args, App& app) {
   } else {
     backup = ops::resolve_backup(repository, backup, app.run);
   }
-  ops::restore_backup(
-      repository,
-      {.directory = args.directory, .backup = backup, .mask = args.mask, .restore_spec = spec_from(args.restore_spec)},
-      settings, app.run);
+  ops::restore_backup(repository,
+                      {.directory = args.directory,
+                       .backup = backup,
+                       .mask = args.mask,
+                       .restore_spec = spec_from(args.restore_spec),
+                       .restore_only = args.restore_only,
+                       .reverse_unpack = args.reverse_unpack,
+                       .skip_redundant_tars = args.skip_redundant_tars},
+                      settings, app.run);
   if (plan) {
     ops::write_recovery_settings(args.directory, *plan, write_restore_command(args.directory, app), app.run);
   }
@@ -102,9 +102,10 @@ std::unique_ptr<cli::AnyCommand> backup_fetch_command() {
       .options = {{"target-user-data", "JSON", "The backup that carries this user data.", &Args::target_user_data},
                   {"mask", "PATTERN", "Only files whose path in the directory matches.", &Args::mask},
                   {"restore-spec", "FILE", "Other locations for the tablespaces.", &Args::restore_spec},
-                  {"restore-only", "LIST", "Not in this version.", &Args::restore_only},
-                  {"reverse-unpack", "", "Accepted; the result is the same.", &Args::reverse_unpack},
-                  {"skip-redundant-tars", "", "Accepted; the result is the same.", &Args::skip_redundant_tars},
+                  {"restore-only", "LIST", "Only these databases (db) and tables (db/table), and the system's.",
+                   &Args::restore_only},
+                  {"reverse-unpack", "", "A chain newest first: each page is written once.", &Args::reverse_unpack},
+                  {"skip-redundant-tars", "", "With it, leave out parts that add nothing.", &Args::skip_redundant_tars},
                   {"target-time", "TIME", "Set up recovery to this moment.", &Args::target_time},
                   {"target-lsn", "LSN", "Set up recovery to this WAL position.", &Args::target_lsn},
                   {"target-xid", "XID", "Set up recovery to this transaction.", &Args::target_xid},

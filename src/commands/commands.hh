@@ -15,6 +15,9 @@ std::unique_ptr<cli::AnyCommand> backup_list_command();
 std::unique_ptr<cli::AnyCommand> wal_push_command();
 std::unique_ptr<cli::AnyCommand> wal_fetch_command();
 std::unique_ptr<cli::AnyCommand> wal_prefetch_command();
+std::unique_ptr<cli::AnyCommand> st_check_read_command();
+std::unique_ptr<cli::AnyCommand> st_check_write_command();
+std::unique_ptr<cli::AnyCommand> check_storage_command();
 /// Hidden: prints the pages under docs/ that are generated from the declarations.
 std::unique_ptr<cli::AnyCommand> docs_command();
 

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "commands/app.hh"
 #include "commands/commands.hh"
 #include "manuals/docs.hh"
@@ -10,6 +12,13 @@ namespace {
 struct Args {
   std::string page;
 };
+
+/// The file's name: "st-check-read".
+std::string page_of(const cli::AnyCommand& command) {
+  std::string name(command.name());
+  std::ranges::replace(name, ' ', '-');
+  return name;
+}
 
 int run(const Args& args, App& app) {
   if (args.page == "settings") {
@@ -22,12 +31,12 @@ int run(const Args& args, App& app) {
   }
   if (args.page == "commands") {
     for (const auto& command : app.documentation.commands) {
-      if (!command->hidden()) app.out << command->name() << '\n';
+      if (!command->hidden()) app.out << page_of(*command) << '\n';
     }
     return 0;
   }
   for (const auto& command : app.documentation.commands) {
-    if (command->name() != args.page) continue;
+    if (page_of(*command) != args.page) continue;
     app.out << cli::manual_page(app.documentation, *command);
     return 0;
   }

@@ -15,7 +15,6 @@ namespace seawall::ops {
 namespace {
 
 constexpr std::size_t staging_bytes = std::size_t{1} << 20;
-constexpr std::size_t block_bytes = 8192;
 constexpr mode_t directory_mode = 0700;
 
 void make_parents(const std::filesystem::path& path) {
@@ -39,8 +38,8 @@ Fd create(const std::string& path, int flags) {
 
 }  // namespace
 
-RestoredDirectory::RestoredDirectory(std::filesystem::path root, std::vector<std::string> keep)
-    : root_(std::move(root)), keep_(std::move(keep)), root_user_(::geteuid() == 0) {}
+RestoredDirectory::RestoredDirectory(std::filesystem::path root, std::vector<std::string> keep, PageLedger* ledger)
+    : root_(std::move(root)), keep_(std::move(keep)), ledger_(ledger), root_user_(::geteuid() == 0) {}
 
 std::string RestoredDirectory::relative_path(std::string_view member_name) const {
   std::string relative;
@@ -115,8 +114,19 @@ void RestoredDirectory::make_links() {
   }
 }
 
-DirectorySink::DirectorySink(RestoredDirectory& directory, Decide decide,
-                             std::function<void(const archive::Member&)> restored, const Run& run)
+void RestoredDirectory::note_absent_pages(const std::string& file, std::uint64_t pages) {
+  if (pages == 0) return;
+  std::lock_guard lock(mutex_);
+  if (absent_.pages == 0) absent_.first_file = file;
+  absent_.pages += pages;
+}
+
+RestoredDirectory::AbsentPages RestoredDirectory::absent_pages() const {
+  std::lock_guard lock(mutex_);
+  return absent_;
+}
+
+DirectorySink::DirectorySink(RestoredDirectory& directory, Decide decide, Restored restored, const Run& run)
     : directory_(directory),
       decide_(std::move(decide)),
       restored_(std::move(restored)),
@@ -133,34 +143,46 @@ void DirectorySink::begin(const archive::Member& member, std::uint64_t) {
   run_.check();
   member_ = member;
   relative_ = directory_.relative_path(member.name);
-  treatment_ = Treatment::skip;
-  switch (member.type) {
-    case archive::MemberType::directory:
-      make_directory();
-      restored_(member_);
-      return;
-    case archive::MemberType::symlink:
-      directory_.remember_link(relative_, member.link);
-      restored_(member_);
-      return;
-    case archive::MemberType::hard_link:
-      throw Error(Errc::unsupported,
-                  fmt::format("member '{}' is a hard link, which no backup of a cluster has", member.name));
-    case archive::MemberType::other:
-      run_.log.warning("member '{}' of unknown type is passed over", member.name);
-      return;
-    case archive::MemberType::file:
-      break;
-  }
   treatment_ = decide_(member_);
-  if (treatment_ != Treatment::skip && directory_.kept(relative_)) {
+  if (treatment_ == Treatment::skip) return;
+  if (member.type != archive::MemberType::file) return begin_other();
+  if (directory_.kept(relative_)) {
     run_.log.warning("{} stands in {} already and is kept; the backup's own is not restored", relative_,
                      directory_.root().native());
     treatment_ = Treatment::skip;
-    restored_(member_);
+    return restored_(member_, true);
+  }
+  if (directory_.ledger() != nullptr) {
+    PagesDone pages = directory_.ledger()->take(member_.name);
+    if (pages.begun || treatment_ == Treatment::patch) return begin_backwards(std::move(pages));
   }
   if (treatment_ == Treatment::whole) begin_file();
   if (treatment_ == Treatment::patch) begin_patch();
+}
+
+void DirectorySink::begin_other() {
+  switch (member_.type) {
+    case archive::MemberType::directory:
+      make_directory();
+      return restored_(member_, true);
+    case archive::MemberType::symlink:
+      directory_.remember_link(relative_, member_.link);
+      return restored_(member_, true);
+    case archive::MemberType::hard_link:
+      throw Error(Errc::unsupported,
+                  fmt::format("member '{}' is a hard link, which no backup of a cluster has", member_.name));
+    case archive::MemberType::file:
+    case archive::MemberType::other:
+      run_.log.warning("member '{}' of unknown type is passed over", member_.name);
+      restored_(member_, true);
+  }
+}
+
+Fd DirectorySink::create_file(const std::string& path) {
+  Fd fd = create(path, O_RDWR | O_TRUNC);
+  if (::fchmod(fd.get(), member_.mode & 07777U) != 0) throw system_error(errno, path + ": setting the mode");
+  directory_.give_to_owner(fd, member_, path);
+  return fd;
 }
 
 void DirectorySink::begin_file() {
@@ -170,10 +192,7 @@ void DirectorySink::begin_file() {
   }
   if (relative_ == "backup_label") directory_.saw_backup_label = true;
   const std::string path = full_path();
-  Fd fd = create(path, O_RDWR | O_TRUNC);
-  if (::fchmod(fd.get(), member_.mode & 07777U) != 0) throw system_error(errno, path + ": setting the mode");
-  directory_.give_to_owner(fd, member_, path);
-  writer_.emplace(std::move(fd), path, member_.bytes, staging_.span());
+  writer_.emplace(create_file(path), path, member_.bytes, staging_.span());
 }
 
 void DirectorySink::begin_patch() {
@@ -185,14 +204,42 @@ void DirectorySink::begin_patch() {
                                               member_.name));
   }
   patched_ = std::move(*fd);
-  increment_.emplace(
-      member_.name, block_bytes,
+  // As when the chain is restored backwards: the newest backup that has anything of the file says whose it is.
+  if (::fchmod(patched_.get(), member_.mode & 07777U) != 0) throw system_error(errno, path + ": setting the mode");
+  directory_.give_to_owner(patched_, member_, path);
+  begin_increment(
       [this, path](const archive::IncrementHeader& header) {
+        block_bytes_ = header.block_bytes;
+        const auto had = static_cast<std::uint64_t>(stat_of(patched_, path).st_size);
+        directory_.note_absent_pages(relative_, archive::absent_pages(header, had));
         if (::ftruncate(patched_.get(), static_cast<off_t>(header.file_bytes)) != 0) throw system_error(errno, path);
       },
       [this, path](std::uint32_t block, Bytes page) {
-        write_all_at(patched_, page, std::uint64_t{block} * block_bytes, path);
+        write_all_at(patched_, page, std::uint64_t{block} * block_bytes_, path);
       });
+}
+
+void DirectorySink::begin_increment(std::function<void(const archive::IncrementHeader&)> header,
+                                    std::function<void(std::uint32_t, Bytes)> page) {
+  increment_.emplace(member_.name, member_.bytes, std::move(header), std::move(page));
+}
+
+void DirectorySink::begin_backwards(PagesDone pages) {
+  const std::string path = full_path();
+  backwards_.emplace(path, std::move(pages), [&] { return create_file(path); });
+  if (treatment_ == Treatment::whole) return;
+  begin_increment([this](const archive::IncrementHeader& header) { backwards_->begin_increment(header); },
+                  [this](std::uint32_t block, Bytes page) { backwards_->page(block, page); });
+}
+
+void DirectorySink::end_backwards() {
+  if (increment_) {
+    backwards_->end_increment();
+  } else {
+    backwards_->end_fill();
+  }
+  directory_.note_absent_pages(relative_, backwards_->absent_pages());
+  directory_.ledger()->keep(member_.name, backwards_->pages());
 }
 
 void DirectorySink::make_directory() {
@@ -212,13 +259,12 @@ void DirectorySink::make_directory() {
 
 void DirectorySink::body(Bytes data) {
   run_.progress.advance(data.size());
-  if (treatment_ == Treatment::whole) writer_->write(data);
-  if (treatment_ == Treatment::patch) increment_->write(data);
+  if (increment_) return increment_->write(data);
+  if (backwards_) return backwards_->fill(data);
+  if (writer_) writer_->write(data);
 }
 
-MutableBytes DirectorySink::room(std::size_t bytes) {
-  return treatment_ == Treatment::whole ? writer_->room(bytes) : MutableBytes{};
-}
+MutableBytes DirectorySink::room(std::size_t bytes) { return writer_ ? writer_->room(bytes) : MutableBytes{}; }
 
 void DirectorySink::placed(std::size_t n) {
   run_.progress.advance(n);
@@ -227,17 +273,22 @@ void DirectorySink::placed(std::size_t n) {
 
 void DirectorySink::end() {
   if (treatment_ == Treatment::skip) return;
-  if (treatment_ == Treatment::whole) {
+  bool complete = treatment_ == Treatment::whole;
+  if (increment_) increment_->finish();
+  if (backwards_) {
+    end_backwards();
+    complete = backwards_->pages().complete();
+    backwards_.reset();
+  } else if (writer_) {
     writer_->finish();
     writer_.reset();
-  } else {
-    increment_->finish();
-    increment_.reset();
-    patched_.close();
+    if (directory_.ledger() != nullptr) directory_.ledger()->drop(member_.name);
   }
+  increment_.reset();
+  patched_.close();
   directory_.files += 1;
   directory_.bytes += member_.bytes;
-  restored_(member_);
+  restored_(member_, complete);
 }
 
 }  // namespace seawall::ops

@@ -2,10 +2,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
-#include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,39 +14,40 @@ namespace seawall::ops {
 /// sealed, for there may be millions. Names are kept as 64-bit digests; two of 10^7 names collide with probability
 /// 10^-6, and then a restore fails its closed-world check rather than miss a file.
 ///
-/// Built by one thread, then sealed; afterwards find() and mark() may be called from any thread.
+/// Built by one thread, then sealed; afterwards everything else may be called from any thread.
 class MemberSet {
  public:
-  enum Flag : std::uint8_t { incremented = 1, skipped = 2, restored = 4 };
+  enum Flag : std::uint8_t {
+    incremented = 1,
+    skipped = 2,
+    restored = 4,  ///< this backup's parts brought it
+    complete = 8,  ///< kept in the newest backup's set alone: no older backup has anything to add
+  };
+  using Key = std::uint64_t;
+  static Key key_of(std::string_view name) noexcept;
 
   void add(std::string_view name, std::uint8_t flags);
   void seal();
 
-  std::size_t size() const noexcept { return digests_.size(); }
-  /// The name's flags; nothing if it is not in the set.
-  std::optional<std::uint8_t> find(std::string_view name) const noexcept;
-  bool contains(std::string_view name) const noexcept { return index_of(name).has_value(); }
+  std::size_t size() const noexcept { return keys_.size(); }
+  /// The entry's flags; nothing if it is not in the set.
+  std::optional<std::uint8_t> find(Key key) const noexcept;
+  std::optional<std::uint8_t> find(std::string_view name) const noexcept { return find(key_of(name)); }
+  bool has(Key key, std::uint8_t flags) const noexcept { return (find(key).value_or(0) & flags) != 0; }
+  /// Nothing happens if the name is not in the set.
   void mark(std::string_view name, Flag flag) noexcept;
-  /// How many entries did not come although they should have: neither restored here nor, if this set leaves them to
-  /// `parent` (skipped: unchanged since), brought or passed on by that. `above`: the sets of the backups that stand on
-  /// this one; what one of them does not leave to those below nobody asks for. `parent` null: a full backup.
-  std::size_t missing(const MemberSet* parent, std::span<const MemberSet* const> above) const noexcept;
-  /// Is `name` one of them?
-  bool is_missing(std::string_view name, const MemberSet* parent,
-                  std::span<const MemberSet* const> above) const noexcept;
+  /// How many entries `wanted` is true of.
+  std::size_t count(const std::function<bool(Key, std::uint8_t flags)>& wanted) const;
 
  private:
   struct Entry {
-    std::uint64_t digest;
+    Key key;
     std::uint8_t flags;
   };
-  bool settled(std::uint64_t digest, std::uint8_t flags, const MemberSet* parent,
-               std::span<const MemberSet* const> above) const noexcept;
-  std::optional<std::size_t> index_of(std::string_view name) const noexcept;
-  std::optional<std::size_t> index_of_digest(std::uint64_t digest) const noexcept;
+  std::optional<std::size_t> index_of(Key key) const noexcept;
 
   std::vector<Entry> entries_;  // until sealed
-  std::vector<std::uint64_t> digests_;
+  std::vector<Key> keys_;
   std::unique_ptr<std::atomic<std::uint8_t>[]> flags_;
 };
 

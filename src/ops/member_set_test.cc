@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
-
 namespace seawall::ops {
 namespace {
 
@@ -20,45 +18,25 @@ TEST(MemberSet, FindsWhatWasAddedAndNothingElse) {
   EXPECT_EQ(set.find("/base/1/1"), std::uint8_t{0});
   EXPECT_EQ(set.find("/base/1/2"), std::uint8_t{MemberSet::incremented});
   EXPECT_EQ(set.find("/base/1/3"), std::nullopt);
+  EXPECT_EQ(set.find(MemberSet::key_of("/base/1/2")), std::uint8_t{MemberSet::incremented});
 }
 
-TEST(MemberSet, CountsWhatWasNotRestored) {
-  const MemberSet parent = set_of({{"b", MemberSet::skipped}});
-  MemberSet set = set_of({{"a", 0}, {"b", MemberSet::skipped}, {"c", MemberSet::incremented}});
-  EXPECT_EQ(set.missing(&parent, {}), 2U) << "b is the grandparent's to bring";
-  EXPECT_EQ(set.missing(nullptr, {}), 3U) << "a full backup has nobody to leave b to";
+TEST(MemberSet, MarksAddUp) {
+  MemberSet set = set_of({{"a", MemberSet::skipped}, {"b", 0}});
   set.mark("a", MemberSet::restored);
-  set.mark("unknown", MemberSet::restored);
-  EXPECT_EQ(set.missing(&parent, {}), 1U);
-  EXPECT_TRUE(set.is_missing("c", &parent, {}));
-  EXPECT_FALSE(set.is_missing("a", &parent, {}));
-  EXPECT_FALSE(set.is_missing("unknown", &parent, {}));
+  set.mark("a", MemberSet::complete);
+  set.mark("unknown", MemberSet::complete);
+  EXPECT_EQ(set.find("a"), std::uint8_t{MemberSet::skipped | MemberSet::restored | MemberSet::complete});
+  EXPECT_TRUE(set.has(MemberSet::key_of("a"), MemberSet::complete));
+  EXPECT_FALSE(set.has(MemberSet::key_of("b"), MemberSet::complete));
+  EXPECT_FALSE(set.has(MemberSet::key_of("unknown"), MemberSet::complete));
 }
 
-TEST(MemberSet, SkippedFilesMustHaveComeWithTheParent) {
-  MemberSet parent = set_of({{"a", 0}, {"b", 0}, {"c", MemberSet::skipped}});
-  MemberSet child = set_of({{"a", MemberSet::skipped}, {"b", MemberSet::skipped}, {"c", MemberSet::skipped}, {"d", 0}});
-  child.mark("d", MemberSet::restored);
-  parent.mark("a", MemberSet::restored);
-  EXPECT_EQ(child.missing(&parent, {}), 1U) << "b did not come, c is the grandparent's";
-  parent.mark("b", MemberSet::restored);
-  EXPECT_EQ(child.missing(&parent, {}), 0U);
-}
-
-TEST(MemberSet, WhatALaterBackupHasWholeOrNoLongerIsNotAskedFor) {
-  const MemberSet full = set_of({{"dropped", 0}, {"rewritten", 0}, {"patched", 0}, {"same", 0}});
-  const MemberSet middle = set_of({{"dropped", MemberSet::skipped},
-                                   {"rewritten", MemberSet::skipped},
-                                   {"patched", MemberSet::skipped},
-                                   {"same", MemberSet::skipped}});
-  const MemberSet newest =
-      set_of({{"rewritten", 0}, {"patched", MemberSet::incremented}, {"same", MemberSet::skipped}});
-  const std::array<const MemberSet*, 2> above_full{&middle, &newest};
-  const std::array<const MemberSet*, 1> above_middle{&newest};
-  EXPECT_EQ(full.missing(nullptr, above_full), 2U);
-  EXPECT_TRUE(full.is_missing("patched", nullptr, above_full));
-  EXPECT_TRUE(full.is_missing("same", nullptr, above_full));
-  EXPECT_EQ(middle.missing(&full, above_middle), 2U);
+TEST(MemberSet, CountsTheEntriesThatAPredicateWants) {
+  const MemberSet set = set_of({{"a", MemberSet::skipped}, {"b", MemberSet::incremented}, {"c", MemberSet::skipped}});
+  EXPECT_EQ(set.count([](MemberSet::Key, std::uint8_t flags) { return (flags & MemberSet::skipped) != 0; }), 2U);
+  const MemberSet::Key b = MemberSet::key_of("b");
+  EXPECT_EQ(set.count([b](MemberSet::Key key, std::uint8_t) { return key == b; }), 1U);
 }
 
 }  // namespace

@@ -4,89 +4,92 @@
 
 #include <algorithm>
 #include <atomic>
-#include <set>
 
-#include "archive/files_metadata.hh"
 #include "archive/layout.hh"
-#include "archive/manifest.hh"
 #include "base/text.hh"
-#include "ops/backup_selection.hh"
 #include "ops/directory_sink.hh"
 #include "ops/host.hh"
-#include "ops/member_set.hh"
+#include "ops/restore_chain.hh"
 #include "ops/restore_destination.hh"
 #include "pipeline/object_reader.hh"
 
 namespace seawall::ops {
 namespace {
 
-/// The members that belong to a backup but not to Files.
-bool is_utility(std::string_view relative) {
-  return relative == RestoredDirectory::control_file || relative == "backup_label" || relative == "tablespace_map";
-}
-
-/// One backup of the chain with what its documents say of it.
-struct Level {
-  std::string name;
-  archive::Sentinel sentinel;
-  std::vector<storage::ObjectInfo> parts;  ///< largest first
-  std::optional<MemberSet> files;          ///< nothing: no files_metadata.json
-  std::optional<archive::Manifest> manifest;
-  std::set<std::string, std::less<>> part_names_listed;  ///< parts that TarFileSets names
-};
-
 class Restore {
  public:
   Restore(const pipeline::Repository& repository, const RestoreRequest& request, const RestoreSettings& settings,
           const Run& run)
-      : repository_(repository), request_(request), settings_(settings), run_(run) {}
+      : repository_(repository),
+        request_(request),
+        settings_(settings),
+        run_(run),
+        chain_(RestoreChain::load(repository, request.backup, RestoreFilter(request.mask), request.restore_only, run)) {
+  }
 
   void restore();
 
  private:
-  void load_chain();
-  void load_documents(Level& level);
-  void load_files(Level& level);
-  void load_parts(Level& level);
-  void check_parts(const Level& level) const;
-  const archive::ManifestObject* manifest_of(const Level& level, const storage::ObjectInfo& part) const;
+  bool backwards() const;
+  bool skips_parts() const;
   archive::TablespaceSpec spec() const;
-
+  void announce(const RestoreDestination& destination) const;
+  std::vector<const storage::ObjectInfo*> parts_of(std::size_t index) const;
   void unpack(std::size_t index, RestoredDirectory& directory);
   void unpack_part(std::size_t index, const storage::ObjectInfo& part, RestoredDirectory& directory, const Run& run);
-  Treatment treatment(std::size_t index, const archive::Member& member, std::string_view relative) const;
-  bool masked_out(std::string_view relative) const;
-  void check_complete(std::size_t index, const RestoredDirectory& directory) const;
-  void check_files(std::size_t index) const;
+  Treatment treatment(std::size_t index, bool control_part, const archive::Member& member,
+                      std::string_view relative) const;
+  Treatment treatment_of_utility(const RestoreLevel& level, bool control_part, std::string_view relative) const;
+  bool is_newest(std::size_t index) const { return index + 1 == chain_.levels().size(); }
+  void warn_of_absent_pages(const RestoredDirectory& directory) const;
+  void check_utilities(const RestoredDirectory& directory) const;
 
   const pipeline::Repository& repository_;
   const RestoreRequest& request_;
   const RestoreSettings& settings_;
   const Run& run_;
-  std::vector<Level> chain_;  // full backup first
+  RestoreChain chain_;
 };
 
-void Restore::restore() {
-  masked_out("");  // a malformed mask is told before anything is touched
-  load_chain();
-  RestoreDestination destination(request_.directory, spec());
-  std::uint64_t stored = 0;
-  for (const Level& level : chain_) {
-    for (const storage::ObjectInfo& part : level.parts) stored += part.bytes;
+bool Restore::backwards() const {
+  const bool asked = request_.reverse_unpack || settings_.reverse_unpack() || !request_.restore_only.empty();
+  return asked && chain_.levels().size() > 1;
+}
+
+/// Worth the second reading of the lists only where something is known to be superfluous.
+bool Restore::skips_parts() const {
+  if (!request_.restore_only.empty()) return true;
+  return backwards() && (request_.skip_redundant_tars || settings_.skip_redundant_tars());
+}
+
+archive::TablespaceSpec Restore::spec() const {
+  if (request_.restore_spec) return *request_.restore_spec;
+  return chain_.levels().back().sentinel.spec.value_or(archive::TablespaceSpec{});
+}
+
+void Restore::announce(const RestoreDestination& destination) const {
+  std::uint64_t bytes = 0;
+  std::size_t objects = 0;
+  for (const RestoreLevel& level : chain_.levels()) {
+    objects += level.parts.size();
+    for (const storage::ObjectInfo& part : level.parts) bytes += part.bytes;
   }
-  run_.log.info(
-      "Restoring {} ({} in {} objects) into {}", request_.backup, human_bytes(stored),
-      [&] {
-        std::size_t n = 0;
-        for (const Level& level : chain_) n += level.parts.size();
-        return n;
-      }(),
-      destination.directory().native());
+  run_.log.info("Restoring {} ({} in {} objects) into {}", request_.backup, human_bytes(bytes), objects,
+                destination.directory().native());
+}
+
+void Restore::restore() {
+  RestoreDestination destination(request_.directory, spec());
+  announce(destination);
   destination.prepare();
-  RestoredDirectory directory(destination.directory(), destination.kept());
+  PageLedger ledger(destination.directory());
+  RestoredDirectory directory(destination.directory(), destination.kept(), backwards() ? &ledger : nullptr);
+  const std::size_t levels = chain_.levels().size();
   run_.progress.phase("restore", static_cast<std::uint64_t>(std::max<std::int64_t>(
-                                     0, chain_.size() == 1 ? chain_.front().sentinel.uncompressed_bytes : 0)));
-  for (std::size_t index = 0; index < chain_.size(); ++index) unpack(index, directory);
+                                     0, levels == 1 ? chain_.newest().sentinel.uncompressed_bytes : 0)));
+  for (std::size_t i = 0; i < levels; ++i) unpack(backwards() ? levels - 1 - i : i, directory);
+  chain_.check_complete();
+  warn_of_absent_pages(directory);
   directory.make_links();
   destination.finish(!settings_.tar_disable_fsync());
   run_.progress.done();
@@ -94,191 +97,86 @@ void Restore::restore() {
                 human_bytes(directory.bytes.load()), human_bytes(peak_memory_bytes()));
 }
 
-void Restore::load_chain() {
-  std::string name = request_.backup;
-  std::set<std::string> seen;
-  for (;;) {
-    if (!seen.insert(name).second) {
-      throw Error(Errc::corrupt,
-                  fmt::format("the backups that {} stands on form a circle at {}", request_.backup, name));
-    }
-    Level level{.name = name, .sentinel = read_sentinel(repository_, name, run_)};
-    load_documents(level);
-    chain_.insert(chain_.begin(), std::move(level));
-    const archive::Sentinel& sentinel = chain_.front().sentinel;
-    if (!sentinel.is_delta()) break;
-    name = *sentinel.delta_from;
-  }
+Treatment Restore::treatment_of_utility(const RestoreLevel& level, bool control_part, std::string_view relative) const {
+  if (!chain_.filter().wants(relative)) return Treatment::skip;
+  if (relative == "tablespace_map" && request_.restore_spec) return Treatment::skip;
+  // Backups over the replication protocol have pg_control twice; two threads must not write one file.
+  const bool twice = relative == RestoredDirectory::control_file && level.has_control_part && !control_part;
+  return twice ? Treatment::skip : Treatment::whole;
 }
 
-void Restore::load_documents(Level& level) {
-  load_files(level);
-  if (level.sentinel.is_delta() && (!level.files || level.files->size() == 0)) {
-    throw Error(Errc::incomplete,
-                fmt::format("delta {} cannot be restored: without the files that {} should list nobody "
-                            "knows which of them are increments",
-                            level.name, archive::files_metadata_object(level.name)));
+Treatment Restore::treatment(std::size_t index, bool control_part, const archive::Member& member,
+                             std::string_view relative) const {
+  const RestoreLevel& level = chain_.levels()[index];
+  const bool file = member.type == archive::MemberType::file;
+  // Directories and links are in every delta: those of an older backup are as they were then, or dropped since.
+  if (!is_newest(index) && (!file || is_utility(relative))) return Treatment::skip;
+  if (is_utility(relative)) return treatment_of_utility(level, control_part, relative);
+  if (!file) return Treatment::whole;
+  if (!chain_.filter().wants(relative)) return Treatment::skip;
+  const MemberSet::Key key = MemberSet::key_of(member.name);
+  if (!chain_.asked_for(index, key)) return Treatment::skip;
+  if (!is_newest(index) && backwards() && chain_.levels().back().files->has(key, MemberSet::complete)) {
+    return Treatment::skip;
   }
-  const std::string manifest = repository_.key(archive::manifest_object(level.name));
-  if (const auto source = repository_.store->try_open(manifest, {}, run_.stop)) {
-    level.manifest = archive::read_manifest(*source, manifest);
-  }
-  load_parts(level);
-  check_parts(level);
-}
-
-void Restore::load_files(Level& level) {
-  if (level.sentinel.files_metadata_disabled) return;
-  const std::string key = repository_.key(archive::files_metadata_object(level.name));
-  const std::unique_ptr<Source> source = repository_.store->try_open(key, {}, run_.stop);
-  if (source == nullptr) {
-    run_.log.warning("{} is not there: everything in the backup's parts is restored", key);
-    return;
-  }
-  level.files.emplace();
-  archive::read_files_metadata(*source, key,
-                               {.file =
-                                    [&](const archive::FileEntry& entry) {
-                                      std::uint8_t flags = 0;
-                                      if (entry.is_incremented && level.sentinel.is_delta())
-                                        flags |= MemberSet::incremented;
-                                      if (entry.is_skipped && level.sentinel.is_delta()) flags |= MemberSet::skipped;
-                                      level.files->add(entry.name, flags);
-                                    },
-                                .part_file = nullptr,
-                                .part =
-                                    [&](std::string_view part) {
-                                      if (!part.empty()) level.part_names_listed.emplace(part);
-                                    }});
-  level.files->seal();
-}
-
-void Restore::load_parts(Level& level) {
-  const std::string folder = repository_.key(archive::parts_folder(level.name));
-  repository_.store->list(
-      {.prefix = folder},
-      [&](const storage::ObjectInfo& object) {
-        level.parts.push_back(object);
-        return true;
-      },
-      run_.stop);
-  // Largest first: otherwise one straggler keeps the other workers idle at the end.
-  std::stable_sort(level.parts.begin(), level.parts.end(),
-                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
-}
-
-/// Everything that can be known to be missing is said before a byte is written.
-void Restore::check_parts(const Level& level) const {
-  const std::string folder = repository_.key(archive::parts_folder(level.name));
-  if (level.parts.empty()) {
-    throw Error(Errc::incomplete, fmt::format("backup {} has a sentinel but no parts under {}", level.name, folder));
-  }
-  const auto present = [&](std::string_view stem) {
-    return std::any_of(level.parts.begin(), level.parts.end(), [&](const storage::ObjectInfo& part) {
-      return std::string_view(part.key).substr(folder.size()).starts_with(stem);
-    });
-  };
-  for (const storage::ObjectInfo& part : level.parts) {
-    pipeline::codec_of_key(part.key);
-    if (part.bytes == 0) throw Error(Errc::corrupt, fmt::format("{} is empty: what it held is lost", part.key));
-    manifest_of(level, part);
-  }
-  if (!present(archive::control_part)) {
-    throw Error(Errc::incomplete,
-                fmt::format("backup {} is not whole: {}{} is missing", level.name, folder, archive::control_part));
-  }
-  for (const std::string& part : level.part_names_listed) {
-    if (!present(part)) {
-      throw Error(Errc::incomplete, fmt::format("backup {} is not whole: {}{} is missing", level.name, folder, part));
-    }
-  }
-  if (!level.manifest) return;
-  for (const archive::ManifestObject& object : level.manifest->objects) {
-    if (!object.name.starts_with("tar_partitions/")) continue;
-    const std::string key = repository_.key(archive::backups_folder) + level.name + "/" + object.name;
-    const auto part = std::find_if(level.parts.begin(), level.parts.end(), [&](const auto& p) { return p.key == key; });
-    if (part == level.parts.end()) {
-      throw Error(Errc::incomplete, fmt::format("backup {} is not whole: {} is missing", level.name, key));
-    }
-    if (part->bytes != object.bytes) {
-      throw Error(Errc::corrupt, fmt::format("{} has {} bytes, but {} were stored", key, part->bytes, object.bytes));
-    }
-  }
-}
-
-const archive::ManifestObject* Restore::manifest_of(const Level& level, const storage::ObjectInfo& part) const {
-  if (!level.manifest) return nullptr;
-  for (const archive::ManifestObject& object : level.manifest->objects) {
-    if (part.key.ends_with(level.name + "/" + object.name)) return &object;
-  }
-  throw Error(Errc::corrupt,
-              fmt::format("{} lies among the parts of backup {} but does not belong to it", part.key, level.name));
-}
-
-archive::TablespaceSpec Restore::spec() const {
-  if (request_.restore_spec) return *request_.restore_spec;
-  return chain_.back().sentinel.spec.value_or(archive::TablespaceSpec{});
-}
-
-bool Restore::masked_out(std::string_view relative) const {
-  if (request_.mask.empty()) return false;
-  const auto matched = glob_match("/" + request_.mask, "/" + std::string(relative));
-  if (!matched) throw Error(Errc::usage, fmt::format("--mask '{}' is no valid pattern", request_.mask));
-  // WAL-G matches the names as the archive spells them, and the labels carry no slash there: no mask reaches them.
-  return !*matched || relative == "backup_label" || relative == "tablespace_map";
-}
-
-Treatment Restore::treatment(std::size_t index, const archive::Member& member, std::string_view relative) const {
-  const Level& level = chain_[index];
-  const bool newest = index + 1 == chain_.size();
-  if (is_utility(relative)) {
-    if (!newest || masked_out(relative)) return Treatment::skip;
-    if (relative == "tablespace_map" && request_.restore_spec) return Treatment::skip;
-    return Treatment::whole;
-  }
-  if (masked_out(relative)) return Treatment::skip;
-  // An older backup of the chain brings only what its child does not have whole.
-  for (std::size_t above = index + 1; above < chain_.size(); ++above) {
-    const auto flags = chain_[above].files->find(member.name);
-    if (!flags || (*flags & (MemberSet::incremented | MemberSet::skipped)) == 0) return Treatment::skip;
-  }
-  if (!level.files || level.files->size() == 0) return Treatment::whole;
-  const auto flags = level.files->find(member.name);
+  if (!level.files) return Treatment::whole;
+  const auto flags = level.files->find(key);
   if (!flags) return Treatment::skip;
   return (*flags & MemberSet::incremented) != 0 ? Treatment::patch : Treatment::whole;
 }
 
+std::vector<const storage::ObjectInfo*> Restore::parts_of(std::size_t index) const {
+  const RestoreLevel& level = chain_.levels()[index];
+  std::optional<std::set<std::string, std::less<>>> useful;
+  if (skips_parts()) useful = chain_.useful_parts(index);
+  std::vector<const storage::ObjectInfo*> parts;
+  for (const storage::ObjectInfo& part : level.parts) {
+    const std::string_view file = chain_.file_of(level, part);
+    const bool utility = file.starts_with(archive::control_part) || file.starts_with(archive::label_part);
+    if (utility ? is_newest(index) : !useful || useful->contains(file)) parts.push_back(&part);
+  }
+  if (useful) {
+    run_.log.info("{}: {} of {} parts are needed", level.name, parts.size(), level.parts.size());
+  }
+  return parts;
+}
+
 void Restore::unpack(std::size_t index, RestoredDirectory& directory) {
-  const Level& level = chain_[index];
+  const std::vector<const storage::ObjectInfo*> parts = parts_of(index);
   std::atomic<std::size_t> next{0};
   WorkerGroup workers(run_.stop);
-  const std::size_t threads = std::min<std::size_t>(settings_.download_concurrency(), level.parts.size());
+  const std::size_t threads = std::min<std::size_t>(settings_.download_concurrency(), parts.size());
   for (std::size_t i = 0; i < threads; ++i) {
     workers.start([&](std::stop_token stop) {
       const Run run = run_.with(stop);
-      for (std::size_t part; (part = next++) < level.parts.size();) {
+      for (std::size_t part; (part = next++) < parts.size();) {
         run.check();
-        unpack_part(index, level.parts[part], directory, run);
+        unpack_part(index, *parts[part], directory, run);
       }
     });
   }
   workers.join();
-  check_complete(index, directory);
+  if (is_newest(index)) check_utilities(directory);
+  chain_.check_brought(index, backwards());
 }
 
 void Restore::unpack_part(std::size_t index, const storage::ObjectInfo& part, RestoredDirectory& directory,
                           const Run& run) {
-  Level& level = chain_[index];
+  RestoreLevel& level = chain_.levels()[index];
+  const bool control_part = chain_.file_of(level, part).starts_with(archive::control_part);
   DirectorySink files(
       directory,
-      [&](const archive::Member& member) { return treatment(index, member, directory.relative_path(member.name)); },
       [&](const archive::Member& member) {
+        return treatment(index, control_part, member, directory.relative_path(member.name));
+      },
+      [&](const archive::Member& member, bool complete) {
         if (level.files) level.files->mark(member.name, MemberSet::restored);
+        if (complete && chain_.newest().files) chain_.newest().files->mark(member.name, MemberSet::complete);
       },
       run);
   try {
     archive::TarReader tar(files, part.key);
-    const archive::ManifestObject* recorded = manifest_of(level, part);
+    const archive::ManifestObject* recorded = chain_.manifest_of(level, part);
     pipeline::pull(repository_, part, pipeline::codec_of_key(part.key), tar, run.stop,
                    recorded != nullptr ? std::optional(recorded->digest) : std::nullopt);
     tar.finish();
@@ -288,54 +186,31 @@ void Restore::unpack_part(std::size_t index, const storage::ObjectInfo& part, Re
   }
 }
 
-/// A closed world: what the backup lists has come, all of it.
-void Restore::check_complete(std::size_t index, const RestoredDirectory& directory) const {
-  const Level& level = chain_[index];
-  const bool newest = index + 1 == chain_.size();
-  if (newest && !masked_out(RestoredDirectory::control_file) && !directory.saw_control_file) {
+/// No failure: WAL-G leaves a page out that vanished while the file was read (recovery cuts the file there as the
+/// server did) or, when it works from recorded WAL, one that the server never wrote. Whether it is one of those nobody
+/// can tell.
+void Restore::warn_of_absent_pages(const RestoredDirectory& directory) const {
+  const RestoredDirectory::AbsentPages absent = directory.absent_pages();
+  if (absent.pages == 0) return;
+  run_.log.warning(
+      "{} pages that files had when {} was taken are in no backup that it consists of, {} has some; they are "
+      "zeros now, as new pages are",
+      absent.pages, request_.backup, absent.first_file);
+}
+
+/// A server would start without them, on what is silently wrong.
+void Restore::check_utilities(const RestoredDirectory& directory) const {
+  const RestoreLevel& level = chain_.levels().back();
+  const bool control = chain_.filter().wants(RestoredDirectory::control_file);
+  if (control && !directory.saw_control_file) {
     throw Error(Errc::incomplete, fmt::format("backup {} brought no global/pg_control", level.name));
   }
-  if (newest && request_.mask.empty() && !directory.saw_backup_label) {
+  if (chain_.filter().wants("backup_label") && !directory.saw_backup_label) {
     throw Error(Errc::incomplete,
                 fmt::format("backup {} brought no backup_label ({}{} or its content is missing): a server "
                             "would start on it and be silently wrong",
                             level.name, archive::parts_folder(level.name), archive::label_part));
   }
-  if (request_.mask.empty()) check_files(index);
-}
-
-void Restore::check_files(std::size_t index) const {
-  const Level& level = chain_[index];
-  if (!level.files) return;
-  const MemberSet* parent = nullptr;
-  // Of a parent without files_metadata.json nobody knows what it should have brought: what is skipped is believed.
-  if (index > 0) parent = chain_[index - 1].files ? &*chain_[index - 1].files : &*level.files;
-  std::vector<const MemberSet*> above;
-  for (std::size_t i = index + 1; i < chain_.size(); ++i) above.push_back(&*chain_[i].files);
-  const std::size_t missing = level.files->missing(parent, above);
-  if (missing == 0) return;
-  std::string first = "?";
-  bool was_skipped = false;
-  const std::string key = repository_.key(archive::files_metadata_object(level.name));
-  if (const std::unique_ptr<Source> source = repository_.store->try_open(key, {}, run_.stop)) {
-    archive::read_files_metadata(*source, key,
-                                 {.file =
-                                      [&](const archive::FileEntry& entry) {
-                                        if (first != "?" || !level.files->is_missing(entry.name, parent, above)) return;
-                                        first = entry.name;
-                                        was_skipped = entry.is_skipped && level.sentinel.is_delta();
-                                      },
-                                  .part_file = nullptr,
-                                  .part = nullptr});
-  }
-  throw Error(
-      Errc::incomplete,
-      was_skipped
-          ? fmt::format("{} of the files that backup {} lists did not come, {} among them, which it takes unchanged "
-                        "from {}",
-                        missing, level.name, first, *level.sentinel.delta_from)
-          : fmt::format("{} of the files that backup {} lists are in none of its parts, {} among them", missing,
-                        level.name, first));
 }
 
 }  // namespace
@@ -343,6 +218,24 @@ void Restore::check_files(std::size_t index) const {
 void restore_backup(const pipeline::Repository& repository, const RestoreRequest& request,
                     const RestoreSettings& settings, const Run& run) {
   Restore(repository, request, settings, run).restore();
+}
+
+void refuse_unfinished(const pipeline::Repository& repository, std::string_view backup, const Run& run) {
+  if (repository.store->stat(repository.key(archive::sentinel_object(backup)), run.stop)) return;
+  const std::string folder = repository.key(archive::parts_folder(backup));
+  bool parts = false;
+  repository.store->list(
+      {.prefix = folder},
+      [&](const storage::ObjectInfo&) {
+        parts = true;
+        return false;
+      },
+      run.stop);
+  if (!parts) return;
+  throw Error(Errc::not_found,
+              fmt::format("Backup '{}' does not exist: parts lie under {}, but {} is not there, so it was not finished "
+                          "or its deletion was begun",
+                          backup, folder, archive::sentinel_object(backup)));
 }
 
 }  // namespace seawall::ops

@@ -293,6 +293,66 @@ TEST_F(RestoreBackup, AMaskThatMatchesPgControlBringsIt) {
   EXPECT_EQ(restored("backup_label"), "<absent>");
 }
 
+TEST_F(RestoreBackup, PartsWithoutASentinelAreCalledUnfinished) {
+  whole().store(repository_);
+  remove(archive::sentinel_object(name));
+  const Error error = thrown_by([&] { refuse_unfinished(repository_, name, run()); });
+  EXPECT_EQ(error.code(), Errc::not_found);
+  EXPECT_THAT(error.what(),
+              AllOf(HasSubstr(name), HasSubstr("not finished"), HasSubstr(archive::sentinel_object(name))));
+  refuse_unfinished(repository_, "base_000000010000000000000099", run());  // for whoever tells that it does not exist
+}
+
+TEST_F(RestoreBackup, ListsMayStandInTheSentinel) {
+  BackupBuilder backup = whole();
+  backup.lists_in_sentinel = true;
+  backup.in("part_002.tar").member({.name = "/base/1/stray", .bytes = 5}, "stray");
+  backup.list("/base/1/lost").store(repository_);
+  const Error error = refused();
+  EXPECT_EQ(error.code(), Errc::incomplete);
+  EXPECT_THAT(error.what(), HasSubstr("/base/1/lost"));
+  std::filesystem::remove_all(target_);
+  backup = whole();
+  backup.lists_in_sentinel = true;
+  backup.in("part_002.tar").member({.name = "/base/1/stray", .bytes = 5}, "stray");
+  backup.store(repository_);
+  restore();
+  EXPECT_EQ(restored("base/1/1260"), noise(20000));
+  EXPECT_EQ(restored("base/1/stray"), "<absent>") << "the list counts";
+}
+
+TEST_F(RestoreBackup, AnOldBackupHasPgControlAndTheLabelAmongItsFiles) {
+  constexpr const char* old_name = "base_000000010000000000000002_00000040";
+  BackupBuilder backup{old_name};
+  backup.with_files_metadata = false;
+  backup.in("part_00000000.tar").directory("base").directory("global").file("./PG_VERSION", "9.4\n");
+  backup.file("global/pg_control", backup.control).file("backup_label", backup.label).file("base/1/1259", page_of('a'));
+  backup.store(repository_);
+  restore({.directory = {}, .backup = old_name, .mask = {}, .restore_spec = {}});
+  EXPECT_EQ(restored("PG_VERSION"), "9.4\n");
+  EXPECT_TRUE(restored("global/pg_control") == backup.control);
+  EXPECT_EQ(restored("backup_label"), backup.label);
+  EXPECT_TRUE(restored("base/1/1259") == page_of('a'));
+}
+
+TEST_F(RestoreBackup, AnOldBackupWithoutPgControlIsRefused) {
+  constexpr const char* old_name = "base_000000010000000000000002_00000040";
+  BackupBuilder backup{old_name};
+  backup.with_files_metadata = false;
+  backup.file("/PG_VERSION", "9.4\n").file("/backup_label", backup.label).store(repository_);
+  const Error error = refused({.directory = {}, .backup = old_name, .mask = {}, .restore_spec = {}});
+  EXPECT_EQ(error.code(), Errc::incomplete);
+  EXPECT_THAT(error.what(), HasSubstr("global/pg_control"));
+  expect_not_startable();
+}
+
+TEST_F(RestoreBackup, OfPgControlInTwoPartsItsOwnPartCounts) {
+  BackupBuilder backup = whole();
+  backup.file("/global/pg_control", "an older one").store(repository_);
+  restore();
+  EXPECT_TRUE(restored("global/pg_control") == backup.control);
+}
+
 TEST_F(RestoreBackup, StopsWhenAsked) {
   whole().store(repository_);
   std::stop_source stop;

@@ -85,7 +85,7 @@ struct UploadShape {
 };
 
 /// A flat name space of immutable objects; keys are '/'-separated, without a leading slash, "." or "..".
-/// tests/contract/store_contract.hh checks for every driver and wrapper:
+/// storage/contract/store_contract.hh checks for every driver and wrapper:
 /// whole or absent, never half; durable when put() or complete() returned; readable at once; list() complete and in
 /// byte order; safe from any thread; nothing changes after `stop` was requested (Errc::cancelled).
 /// Drivers do not retry: wrap/retry does. Errors: network, timeout, throttled, denied, no_space, io, corrupt, config.

@@ -8,7 +8,7 @@
 #include <tuple>
 
 #include "base/error.hh"
-#include "contract/store_contract.hh"
+#include "storage/contract/store_contract.hh"
 #include "storage/file/file_store.hh"
 #include "storage/memory/memory_store.hh"
 #include "storage/wrap/faulty.hh"
@@ -77,18 +77,18 @@ const Setup setups[] = {
 
 void PrintTo(const Setup& setup, std::ostream* out) { *out << setup.name; }
 
-class StoreContract : public testing::TestWithParam<std::tuple<Setup, test::StoreCheck>> {};
+class StoreContract : public testing::TestWithParam<std::tuple<Setup, contract::StoreCheck>> {};
 
 TEST_P(StoreContract, holds) {
   const auto& [setup, check] = GetParam();
   World world;
   const auto store = setup.make(world);
-  test::run_check(check, *store, setup.prefix);
+  contract::run_check(check, *store, setup.prefix);
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, StoreContract,
-                         testing::Combine(testing::ValuesIn(setups),
-                                          testing::ValuesIn(test::store_checks().begin(), test::store_checks().end())),
+                         testing::Combine(testing::ValuesIn(setups), testing::ValuesIn(contract::store_checks().begin(),
+                                                                                       contract::store_checks().end())),
                          [](const auto& test) {
                            return std::string(std::get<0>(test.param).name) + "_" +
                                   std::string(std::get<1>(test.param).name);

@@ -1,4 +1,5 @@
 """What WAL-G wrote is read as WAL-G reads it; where data is missing, the failure names the object."""
+import dataclasses
 import hashlib
 import json
 import os
@@ -33,6 +34,19 @@ def test_line(scratch, unpacked, line):
         assert not wrong, "\n".join(wrong)
     else:
         assert wrong, f"{line.id} no longer differs: take it out of tests/archives/deviations.txt ({reason})"
+
+
+CHAINS = [line for line in RUNNABLE if line.word == "backup-fetch" and line.code == 0 and line.id not in DEVIATIONS.lines
+          and "reverse" not in line.command and "--restore-only" not in line.command]
+
+
+@pytest.mark.parametrize("flags", ["--reverse-unpack", "--reverse-unpack --skip-redundant-tars"])
+@pytest.mark.parametrize("line", CHAINS, ids=lambda line: line.id)
+def test_newest_first_gives_the_same(scratch, unpacked, line, flags):
+    head, selector, value = line.command.partition(" --target-user-data")
+    line = dataclasses.replace(line, command=f"{head} {flags}{selector}{value}")
+    wrong = golden.LineRun(scratch, line, unpacked(line.case)).run()
+    assert not wrong, "\n".join(wrong)
 
 
 def test_every_deviation_is_of_a_line_that_runs():
@@ -138,6 +152,14 @@ def old_sentinels(root):
         path.write_text(json.dumps(document))
 
 
+def parent_forgets(root):
+    """As if a delta stood on a backup without one of the files that it has an increment of, or left unchanged."""
+    path = root / f"basebackups_005/{FULL}/files_metadata.json"
+    lists = json.loads(path.read_text())
+    del lists["Files"]["/base/1/1259"]
+    path.write_text(json.dumps(lists))
+
+
 # What is done to a good archive → which backups still restore whole ("whole"), which must be refused (the words that the
 # message has to hold), and which may be refused but must not come back with less ("either").
 DAMAGE = {
@@ -147,6 +169,12 @@ DAMAGE = {
     "truncated-part": (contents(part(LAST, "part_001"), lambda raw: raw[:len(raw) // 2]), {LAST: "part_001"}),
     "truncated-part-tail": (contents(part(LAST, "part_001"), lambda raw: raw[:-4]), {LAST: "part_001"}),
     "part-missing": (gone(part(LAST, "part_002")), {LAST: "part_002", FULL: "whole"}),
+    "part-of-the-parent-missing": (gone(part(FULL, "part_001")), {DELTA: f"{FULL}/tar_partitions/part_001", LAST: "whole"}),
+    "part-of-the-parent-corrupt": (contents(part(FULL, "part_002"), lambda raw: raw[:len(raw) // 2] + b"\xff\xff\xff" + raw[len(raw) // 2 + 3:]),
+                                   {DELTA: f"{FULL}/tar_partitions/part_002", LAST: "whole"}),
+    "part-of-the-delta-truncated": (contents(part(DELTA, "part_001"), lambda raw: raw[:len(raw) // 2]),
+                                    {FULL: "whole", DELTA: f"{DELTA}/tar_partitions/part_001"}),
+    "file-not-in-the-parent": (lambda root: parent_forgets(root), {DELTA: "base/1/1259"}),
     "parts-missing": (gone(part(LAST, "part_002"), part(LAST, "part_003")), {LAST: "part_00"}),
     "no-parts": (no_parts, {DELTA: "tar_partitions", FULL: "whole", LAST: "whole"}),
     "no-pg-control": (gone(part(LAST, "pg_control")), {LAST: "pg_control"}),
@@ -164,7 +192,7 @@ DAMAGE = {
     "sentinel-not-json": (contents(sentinel(DELTA), lambda raw: b'{"LSN":12\n'),
                           {FULL: "whole", DELTA: "sentinel.json", LAST: "whole"}),
     "sentinel-unknown-keys": (contents(sentinel(DELTA), unknown_keys), {FULL: "whole", DELTA: "whole", LAST: "whole"}),
-    "sentinel-v1": (old_sentinels, {FULL: "whole", DELTA: "either", LAST: "whole"}),
+    "sentinel-v1": (old_sentinels, {FULL: "whole", DELTA: "whole", LAST: "whole"}),
 }
 
 
@@ -182,13 +210,15 @@ def damaged(scratch, unpacked, change):
 QUICK = {"WALG_DOWNLOAD_FILE_RETRIES": 1, "WALG_DOWNLOAD_CONCURRENCY": 1}
 
 
-@pytest.mark.parametrize("name,backup", [(name, backup) for name, (_, outcome) in DAMAGE.items() for backup in outcome])
-def test_damaged_backup(scratch, unpacked, name, backup):
+@pytest.mark.parametrize("name,backup,flags", [
+    (name, backup, flags) for name, (_, outcome) in DAMAGE.items() for backup in outcome
+    for flags in ([], ["--reverse-unpack"], ["--reverse-unpack", "--skip-redundant-tars"]) if backup == DELTA or not flags])
+def test_damaged_backup(scratch, unpacked, name, backup, flags):
     change, outcome = DAMAGE[name]
     archive = damaged(scratch, unpacked, change)
     before = archive.contents()
     target = scratch.path / "m"
-    result = archive.run("backup-fetch", target, backup, **QUICK)
+    result = archive.run("backup-fetch", target, backup, *flags, **QUICK)
     words = outcome[backup]
     want = golden.expected_sums(WALG / f"degenerate/expect/{SUMS[backup]}.restored.sha256")
     if words == "whole":

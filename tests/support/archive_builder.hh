@@ -89,8 +89,8 @@ class BackupBuilder {
     return list(path);
   }
   /// An increment of the file, listed as such.
-  BackupBuilder& patched(const std::string& path, std::string_view content) {
-    member({.name = path, .bytes = content.size()}, content);
+  BackupBuilder& patched(const std::string& path, std::string_view content, std::uint32_t mode = 0600) {
+    member({.name = path, .mode = mode, .bytes = content.size()}, content);
     return list(path, {.incremented = true});
   }
   /// Listed as unchanged since the parent.
@@ -138,7 +138,7 @@ class BackupBuilder {
                          .raw_stride = 0,
                          .block_offsets = {}});
     }
-    if (with_files_metadata) {
+    if (with_files_metadata && !lists_in_sentinel) {
       StringSink text;
       write_files_metadata(text, *repository.codec);
       put(repository, archive::files_metadata_object(name), text.text());
@@ -151,19 +151,31 @@ class BackupBuilder {
       writer.finish();
       put(repository, archive::manifest_object(name), text.text());
     }
-    put(repository, archive::sentinel_object(name), archive::print_sentinel(sentinel));
+    put(repository, archive::sentinel_object(name), sentinel_text(*repository.codec));
   }
 
   std::string name;
   archive::Sentinel sentinel;
   std::map<std::string, std::string> parts;  ///< tar streams without their ends
   bool with_files_metadata = true;
+  bool lists_in_sentinel = false;                                ///< as the first form of WAL-G's sentinel had it
+  std::vector<std::pair<std::string, std::uint32_t>> databases;  ///< name and number, in DatabasesByNames
+  std::map<std::string, std::vector<archive::RelationEntry>> relations;  ///< of each database
   std::string control = noise(8192, 7);
   std::string label = "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n";
 
  private:
   static void put(const pipeline::Repository& repository, const std::string& name_in_archive, std::string_view text) {
     repository.store->put(repository.key(name_in_archive), bytes_of(text), {}, {});
+  }
+
+  std::string sentinel_text(const codec::Codec& codec) const {
+    std::string text = archive::print_sentinel(sentinel);
+    if (!lists_in_sentinel) return text;
+    StringSink lists;
+    write_files_metadata(lists, codec);
+    text.back() = ',';
+    return text + lists.text().substr(1);
   }
 
   void write_files_metadata(Sink& to, const codec::Codec& codec) const {
@@ -181,6 +193,12 @@ class BackupBuilder {
       if (part == archive::control_part) continue;
       writer.part(pipeline::with_suffix(part, codec));
       for (const std::string& member : names) writer.part_file(member);
+    }
+    for (const auto& [database, oid] : databases) {
+      writer.database(database, oid);
+      if (const auto found = relations.find(database); found != relations.end()) {
+        for (const archive::RelationEntry& relation : found->second) writer.relation(relation);
+      }
     }
     writer.finish();
   }

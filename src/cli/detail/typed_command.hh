@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +26,8 @@ std::optional<std::string> assign(Field& field, std::string_view text) {
     const auto value = parse_int<int>(text);
     if (!value) return "a whole number";
     field = *value;
+  } else if constexpr (std::is_same_v<Field, std::vector<std::string>>) {
+    field.emplace_back(text);
   } else {
     field = std::string(text);
   }
@@ -46,7 +49,7 @@ class TypedCommand final : public AnyCommand {
   std::span<const Errc> fails_with() const override { return command_.fails_with; }
   void reset() override { args_ = Args{}; }
   std::optional<std::string> set_positional(std::size_t index, std::string_view text) override {
-    return set(command_.positionals.at(index), text);
+    return set(command_.positionals.at(std::min(index, command_.positionals.size() - 1)), text);
   }
   std::optional<std::string> set_option(std::size_t index, std::string_view text) override {
     return set(command_.options.at(index), text);
@@ -58,7 +61,8 @@ class TypedCommand final : public AnyCommand {
     std::vector<OptionInfo> all;
     all.reserve(options.size());
     for (const Option<Args>& option : options) {
-      all.push_back({option.name, option.value, option.help, option.letter, option.required});
+      const bool repeated = std::holds_alternative<std::vector<std::string> Args::*>(option.field);
+      all.push_back({option.name, option.value, option.help, option.letter, option.required, repeated});
     }
     return all;
   }

@@ -2,9 +2,9 @@
 #include <array>
 
 #include "base/work.hh"
-#include "contract/subject.hh"
+#include "storage/contract/subject.hh"
 
-namespace seawall::test {
+namespace seawall::storage::contract {
 namespace {
 
 using storage::ListOptions;
@@ -202,4 +202,4 @@ constexpr std::array checks{
 
 std::span<const StoreCheck> list_checks() { return checks; }
 
-}  // namespace seawall::test
+}  // namespace seawall::storage::contract

@@ -1,9 +1,9 @@
 // Single objects: put, stat, open, copy, remove.
 #include <array>
 
-#include "contract/subject.hh"
+#include "storage/contract/subject.hh"
 
-namespace seawall::test {
+namespace seawall::storage::contract {
 namespace {
 
 using storage::ObjectInfo;
@@ -273,4 +273,4 @@ constexpr std::array checks{
 
 std::span<const StoreCheck> object_checks() { return checks; }
 
-}  // namespace seawall::test
+}  // namespace seawall::storage::contract

@@ -1,8 +1,8 @@
-#include "contract/store_contract.hh"
+#include "storage/contract/store_contract.hh"
 
-#include "contract/subject.hh"
+#include "storage/contract/subject.hh"
 
-namespace seawall::test {
+namespace seawall::storage::contract {
 namespace {
 
 /// Removes everything below the prefix when the check is over.
@@ -51,4 +51,4 @@ void run_check(const StoreCheck& check, storage::Store& store, std::string_view 
   expect_equal(subject.list(), {}, "remove() leaves nothing of what was put");
 }
 
-}  // namespace seawall::test
+}  // namespace seawall::storage::contract

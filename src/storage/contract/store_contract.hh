@@ -5,7 +5,7 @@
 
 #include "storage/store.hh"
 
-namespace seawall::test {
+namespace seawall::storage::contract {
 
 /// One promise of storage::Store, tried out. No test framework is needed, so that the same checks can be run by a
 /// command against a store in use.
@@ -21,4 +21,4 @@ std::span<const StoreCheck> store_checks();
 /// Runs `check` below `prefix` ("" or "some/where/", nothing else is there) and removes what it left, whatever happens.
 void run_check(const StoreCheck& check, storage::Store& store, std::string_view prefix);
 
-}  // namespace seawall::test
+}  // namespace seawall::storage::contract

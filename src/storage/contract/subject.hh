@@ -12,9 +12,9 @@
 
 #include "base/bytes.hh"
 #include "base/error.hh"
-#include "contract/store_contract.hh"
+#include "storage/contract/store_contract.hh"
 
-namespace seawall::test {
+namespace seawall::storage::contract {
 
 /// The checks of each file; store_checks() joins them.
 std::span<const StoreCheck> object_checks();
@@ -139,4 +139,4 @@ class Subject {
   std::string prefix_;
 };
 
-}  // namespace seawall::test
+}  // namespace seawall::storage::contract

@@ -3,9 +3,9 @@
 #include <atomic>
 
 #include "base/work.hh"
-#include "contract/subject.hh"
+#include "storage/contract/subject.hh"
 
-namespace seawall::test {
+namespace seawall::storage::contract {
 namespace {
 
 using storage::PutResult;
@@ -128,4 +128,4 @@ constexpr std::array checks{
 
 std::span<const StoreCheck> thread_checks() { return checks; }
 
-}  // namespace seawall::test
+}  // namespace seawall::storage::contract

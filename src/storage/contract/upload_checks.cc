@@ -1,9 +1,9 @@
 // Uploads in parts.
 #include <array>
 
-#include "contract/subject.hh"
+#include "storage/contract/subject.hh"
 
-namespace seawall::test {
+namespace seawall::storage::contract {
 namespace {
 
 using storage::Part;
@@ -190,4 +190,4 @@ constexpr std::array checks{
 
 std::span<const StoreCheck> upload_checks() { return checks; }
 
-}  // namespace seawall::test
+}  // namespace seawall::storage::contract

@@ -172,7 +172,7 @@ bool is_not_implemented(const Fault& fault, int status) noexcept {
 }
 
 std::optional<std::chrono::nanoseconds> retry_delay(std::string_view header, Time now) {
-  constexpr std::uint64_t longest = 24 * 60 * 60;
+  constexpr std::uint64_t longest = std::uint64_t{24} * 60 * 60;
   header = trim(header);
   if (const auto seconds = parse_int<std::uint64_t>(header)) {
     return std::chrono::seconds(std::min(*seconds, longest));

@@ -26,8 +26,8 @@ BucketStore::BucketStore(Options options, Lookup lookup, Clock& clock, Log& log,
 
 std::string BucketStore::description() const {
   const std::string path = options().place.path;
-  const std::string place = fmt::format("s3://{}{}{}", options().place.bucket, path.empty() ? "" : "/",
-                                        path.substr(0, path.find_last_of('/')));
+  std::string place = fmt::format("s3://{}{}{}", options().place.bucket, path.empty() ? "" : "/",
+                                  path.substr(0, path.find_last_of('/')));
   if (options().endpoint.is_amazon()) return place;
   return fmt::format("{} at {}", place, options().endpoint.description());
 }

@@ -17,9 +17,9 @@ struct RetryPolicy {
 };
 
 /// Repeats what failed with a retryable code (the table in base/error.cc decides) with full-jitter exponential
-/// back-off, or as long as the store asks (Error::retry_after), within attempts and budget; a Source reopens at the byte it had reached, with if_version. An interrupted
-/// only_if_absent put that then reports "existed" is resolved by comparing sizes and content. `inner`, `log` and
-/// `clock` must outlive it.
+/// back-off, or as long as the store asks (Error::retry_after), within attempts and budget; a Source reopens at the
+/// byte it had reached, with if_version. An interrupted only_if_absent put that then reports "existed" is resolved by
+/// comparing sizes and content. `inner`, `log` and `clock` must outlive it.
 std::unique_ptr<Store> with_retry(std::unique_ptr<Store> inner, RetryPolicy policy, Log& log, Clock& clock);
 
 }  // namespace seawall::storage

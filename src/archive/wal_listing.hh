@@ -1,0 +1,104 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "archive/number_ranges.hh"
+#include "archive/wal_object.hh"
+#include "base/clock.hh"
+
+namespace seawall::archive {
+
+/// Objects of one kind, one timeline and one way of writing the rest of the name: "every segment of timeline 1 that
+/// ends in .lz4". Four bytes an object, and 32 for every run without a gap.
+class WalStream {
+ public:
+  WalStream(WalObjectKind kind, Timeline timeline, std::string rest)
+      : kind_(kind), timeline_(timeline), rest_(std::move(rest)) {}
+
+  WalObjectKind kind() const noexcept { return kind_; }
+  Timeline timeline() const noexcept { return timeline_; }
+  const std::string& rest() const noexcept { return rest_; }
+  std::string object_name(std::uint64_t number, std::uint64_t segment_bytes) const;  ///< under wal_005/
+
+  void add(std::uint64_t number, std::uint64_t bytes, Time modified);
+  /// Puts in order what came out of order. Everything below wants it to have been called after the last add().
+  void settle();
+
+  struct Run {
+    std::uint64_t first = 0;
+    std::uint32_t count = 0;
+    std::uint32_t offset = 0;  ///< of its first size
+    Time last_modified{};      ///< of its last object
+    std::uint64_t last() const noexcept { return first + count - 1; }
+  };
+  const std::vector<Run>& runs() const noexcept { return runs_; }
+  bool has_empty() const noexcept { return empties_ != 0; }  ///< is any object 0 bytes long?
+  std::uint64_t count() const noexcept { return bytes_.size(); }
+
+  using Visit = std::function<void(std::uint64_t number, std::uint64_t bytes)>;
+  /// The objects within `range`, ascending.
+  void visit(NumberRange range, const Visit& visit) const;
+
+ private:
+  void rebuild();
+
+  WalObjectKind kind_;
+  Timeline timeline_;
+  std::string rest_;
+  std::vector<Run> runs_;
+  // No WAL object reaches 4 GiB: a segment has at most 1 GiB. One that claims to is counted as just below.
+  std::vector<std::uint32_t> bytes_;
+  std::uint64_t empties_ = 0;
+};
+
+/// What the segments of one timeline are together, whatever their codecs.
+struct TimelineWal {
+  NumberRanges listed;
+  NumberRanges usable;   ///< without objects of 0 bytes: what they held is lost
+  Time last_modified{};  ///< of the segment with the highest number
+};
+
+struct HistoryObject {
+  Timeline timeline = 0;
+  std::string name;  ///< under wal_005/
+  std::uint64_t bytes = 0;
+};
+
+/// Everything under wal_005/ by one listing.
+class WalListing {
+ public:
+  explicit WalListing(std::uint64_t segment_bytes) : segment_bytes_(segment_bytes) {}
+
+  std::uint64_t segment_bytes() const noexcept { return segment_bytes_; }
+  /// False if `file`, a name under wal_005/, is nothing that is understood; it is not remembered then.
+  bool add(std::string_view file, std::uint64_t bytes, Time modified);
+  void settle();
+
+  const std::vector<WalStream>& streams() const noexcept { return streams_; }
+  const std::map<Timeline, TimelineWal>& timelines() const noexcept { return timelines_; }
+  const TimelineWal* timeline(Timeline timeline) const noexcept;  ///< null: no segment of it
+  const std::vector<HistoryObject>& histories() const noexcept { return histories_; }
+  bool has_history(Timeline timeline) const noexcept;
+  std::uint64_t objects() const noexcept;
+  std::uint64_t bytes() const noexcept { return total_bytes_; }  ///< of all objects
+  /// When the segment that ends a run without gaps was stored, of the run that holds `number`.
+  Time stored_by(Timeline timeline, std::uint64_t number) const noexcept;
+
+ private:
+  WalStream& stream(WalObjectKind kind, Timeline timeline, std::string_view rest);
+
+  std::uint64_t segment_bytes_;
+  std::vector<WalStream> streams_;
+  std::map<std::string, std::size_t, std::less<>> names_;  ///< "TIMELINE rest" to stream
+  std::size_t last_stream_ = 0;
+  std::map<Timeline, TimelineWal> timelines_;
+  std::vector<HistoryObject> histories_;
+  std::uint64_t total_bytes_ = 0;
+};
+
+}  // namespace seawall::archive
