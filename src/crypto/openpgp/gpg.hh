@@ -13,8 +13,8 @@ namespace seawall::crypto::openpgp {
 SecretBytes gpg_export(const std::string& program, const std::string& key_id);
 
 /// Asks GnuPG (and with it its agent, card or pinentry) to decrypt a session key. It is given only `packets`, the
-/// bodies of the packets that carry it, and none of the content. Errc::denied with GnuPG's message if it has no key for
-/// them.
-SessionKey gpg_session_key(const std::string& program, std::span<const std::string> packets);
+/// bodies of the packets that carry it, and none of the content. `passphrase` unlocks a protected key; empty: the agent
+/// sees to it. Errc::denied with GnuPG's message if it has no key for them.
+SessionKey gpg_session_key(const std::string& program, std::span<const std::string> packets, Bytes passphrase);
 
 }  // namespace seawall::crypto::openpgp
