@@ -4,11 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <array>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "base/error.hh"
 #include "storage/file/file_store.hh"
+#include "storage/s3/put_if_absent_file.hh"
 #include "storage/s3/s3_store.hh"
 #include "storage/wrap/retry.hh"
 #include "storage/wrap/throttle.hh"
@@ -39,13 +41,19 @@ std::unique_ptr<storage::Store> open_s3_store(const Origin& from) {
     const auto value = sources.find(key);
     return value ? std::optional(value->text) : std::nullopt;
   };
+  // Beside WAL-G's own files of this kind. Without a home the server is asked again in each run.
+  storage::s3::PutIfAbsentCache cache;
+  if (const auto home = from.sources.find("HOME")) {
+    cache = storage::s3::put_if_absent_in(std::filesystem::path(home->text) / ".seawall_s3_put_if_absent",
+                                          fmt::format("{} {}", s3.endpoint(), s3.prefix()));
+  }
   const storage::RetryPolicy policy{
       .attempts = s3.max_retries() + 1,
       .first_throttled_delay = std::chrono::milliseconds(s3.min_throttling_retry_delay()),
       .longest_throttled_delay = std::chrono::milliseconds(s3.max_throttling_retry_delay()),
       .budget = from.settings.common.request_timeout()};
-  return storage::with_retry(storage::s3::make_s3_store(s3, lookup, from.clock, from.log), policy, from.log,
-                             from.clock);
+  return storage::with_retry(storage::s3::make_s3_store(s3, lookup, from.clock, from.log, std::move(cache)), policy,
+                             from.log, from.clock);
 }
 
 struct Driver {

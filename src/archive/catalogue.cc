@@ -257,11 +257,13 @@ std::vector<std::size_t> Catalogue::parents_by_name(std::string_view delta) cons
 
 std::size_t Catalogue::base_of(std::size_t backup) const {
   std::size_t at = backup;
-  for (std::size_t steps = 0; backups_[at].is_delta(); ++steps) {
+  for (std::size_t steps = 0; !backups_[at].sentinel || backups_[at].is_delta(); ++steps) {
     std::string why;
     for (const BackupFault& fault : backups_[at].faults) {
       using Kind = BackupFault::Kind;
-      if (fault.kind == Kind::parent_missing || fault.kind == Kind::parent_differs) why = fault.text;
+      const bool breaks = fault.kind == Kind::parent_missing || fault.kind == Kind::parent_differs ||
+                          fault.kind == Kind::sentinel_unreadable;
+      if (breaks) why = fault.text;
     }
     if (steps > backups_.size()) why = "the backups that it stands on form a circle";
     if (!why.empty()) {

@@ -147,8 +147,8 @@ class Catalogue {
   std::vector<std::size_t> descendants(std::size_t backup) const;
   /// Backups that a delta of this name is made on as far as the name tells: by "_D_" + the parent's segment.
   std::vector<std::size_t> parents_by_name(std::string_view delta) const;
-  /// The full backup at the base. Errc::incomplete if a parent is missing or another one than it was made on, or
-  /// the chain is a circle.
+  /// The full backup at the base. Errc::incomplete if a parent is missing, unreadable or another one than it was made
+  /// on, or the chain is a circle.
   std::size_t base_of(std::size_t backup) const;
   /// System identifiers of the readable backups, ascending, each once.
   const std::vector<std::uint64_t>& systems() const noexcept { return systems_; }

@@ -44,6 +44,12 @@ void refuse_delta(const Catalogue& catalogue, std::size_t backup) {
                                        catalogue.backups()[backup].name));
 }
 
+/// The older of the backup there and the full one that it stands on; only a wrong clock makes the full one younger.
+std::size_t position_with_base(const Catalogue& catalogue, const std::vector<std::size_t>& order,
+                               std::size_t position) {
+  return std::min(position, position_of(order, catalogue.base_of(order[position])));
+}
+
 /// Everything from `position` on stays, in one of the orders.
 void keep_from(const Catalogue& catalogue, const std::vector<std::size_t>& order, std::size_t position, KeptSet& kept) {
   const std::string& name = catalogue.backups()[order[position]].name;
@@ -191,12 +197,9 @@ std::optional<DeletionPlan> plan_before(const Catalogue& catalogue, const Bounda
       if (!found)
         throw Error(Errc::not_found, fmt::format("not found: no backup's name begins with {}", boundary.text));
     }
-    if (modifier == Modifier::find_full) {
-      found = catalogue.base_of(*found);
-    } else if (i == 0) {
-      refuse_delta(catalogue, *found);
-    }
+    if (modifier == Modifier::none && i == 0) refuse_delta(catalogue, *found);
     positions[i] = position_of(orders.each[i], *found);
+    if (modifier == Modifier::find_full) positions[i] = position_with_base(catalogue, orders.each[i], positions[i]);
   }
   return plan_from(catalogue, orders, positions);
 }
@@ -210,9 +213,8 @@ std::optional<DeletionPlan> plan_retain(const Catalogue& catalogue, std::size_t 
   for (std::size_t i = 0; i < positions.size(); ++i) {
     const auto nth = position_of_nth(catalogue, orders.each[i], count, modifier == Modifier::full);
     if (!nth) return std::nullopt;
-    std::size_t found = orders.each[i][*nth];
-    if (modifier == Modifier::find_full) found = catalogue.base_of(found);
-    positions[i] = position_of(orders.each[i], found);
+    positions[i] = *nth;
+    if (modifier == Modifier::find_full) positions[i] = position_with_base(catalogue, orders.each[i], *nth);
     if (after) {
       const auto other = position_after(catalogue, orders, i, *after, modifier != Modifier::none);
       positions[i] = std::min(positions[i], other.value_or(positions[i]));

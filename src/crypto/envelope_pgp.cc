@@ -3,11 +3,11 @@
 
 #include <map>
 #include <mutex>
-#include <optional>
 
 #include "base/error.hh"
 #include "crypto/crypto.hh"
 #include "crypto/envelope.hh"
+#include "crypto/lazy.hh"
 #include "crypto/openpgp/ring.hh"
 #include "crypto/plain.hh"
 
@@ -142,19 +142,20 @@ class EnvelopePgp final : public Crypter {
 
  private:
   Bytes encrypted_key() const {
-    std::call_once(read_, [this] {
-      const SecretBytes text = read_key(source_);
-      encrypted_ = decode_base64(trim(text.span()));
-      if (!encrypted_ || encrypted_->empty()) {
-        throw Error(Errc::config, fmt::format("{}: the encrypted OpenPGP key is not base64", source_.setting));
-      }
-    });
-    return encrypted_->span();
+    return encrypted_
+        .get([this] {
+          const SecretBytes text = read_key(source_);
+          auto decoded = decode_base64(trim(text.span()));
+          if (!decoded || decoded->empty()) {
+            throw Error(Errc::config, fmt::format("{}: the encrypted OpenPGP key is not base64", source_.setting));
+          }
+          return std::move(*decoded);
+        })
+        .span();
   }
 
   const KeySource source_;
-  mutable std::once_flag read_;
-  mutable std::optional<SecretBytes> encrypted_;
+  Lazy<SecretBytes> encrypted_;
   std::shared_ptr<Rings> rings_;  // owned by this and by the decrypting stages
 };
 

@@ -96,7 +96,7 @@ TEST(Dare, MarksOnlyTheLastPackageAndFillsTheOthers) {
     stage->finish();
     const std::string& stored = out.text();
     const std::size_t packages = (size - 1) / 65536 + 1;
-    ASSERT_EQ(stored.size(), size + 32 * packages);
+    ASSERT_EQ(stored.size(), size + std::size_t{32} * packages);
     for (std::size_t i = 0; i < packages; ++i) {
       const std::string header = stored.substr(i * 65568, 16);
       EXPECT_EQ(header.substr(0, 2), std::string("\x20\0", 2));
@@ -113,7 +113,7 @@ TEST(Dare, RefusesPackagesThatWereMovedOrTakenFromAnotherObject) {
   const auto sealed = [] {
     StringSink out;
     const auto stage = seal_dare(sio_key(), out);
-    stage->write(bytes_of(std::string(3 * 65536, 'x')));
+    stage->write(bytes_of(std::string(196608, 'x')));
     stage->finish();
     return out.text();
   };

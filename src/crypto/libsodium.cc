@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <mutex>
 #include <span>
 
 #include "base/error.hh"
 #include "crypto/crypto.hh"
+#include "crypto/lazy.hh"
 #include "crypto/plain.hh"
 
 namespace seawall::crypto {
@@ -263,16 +263,14 @@ class Libsodium final : public Crypter {
 
  private:
   std::shared_ptr<const SecretBytes> key() const {
-    std::call_once(read_, [this] {
+    return key_.get([this] {
       if (sodium_init() < 0) throw Error(Errc::bug, "libsodium cannot be initialised");
-      key_ = std::make_shared<const SecretBytes>(key_of(options_));
+      return std::make_shared<const SecretBytes>(key_of(options_));
     });
-    return key_;
   }
 
   LibsodiumOptions options_;
-  mutable std::once_flag read_;
-  mutable std::shared_ptr<const SecretBytes> key_;  // owned by this and by the decrypting stages
+  Lazy<std::shared_ptr<const SecretBytes>> key_;  // owned by this and by the decrypting stages
 };
 
 }  // namespace

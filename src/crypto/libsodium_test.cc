@@ -95,7 +95,7 @@ TEST(Libsodium, RefusesEveryChangeAndEveryCut) {
 }
 
 TEST(Libsodium, RefusesAnObjectCutBetweenTwoChunks) {
-  const std::string stored = encrypted(*crypter(), std::string(3 * 8192, 'x'));
+  const std::string stored = encrypted(*crypter(), std::string(24576, 'x'));
   for (const std::size_t chunks : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
     expect_refused(*crypter(), stored.substr(0, 24 + chunks * 8209), Errc::corrupt,
                    "wal_005/x.lz4: encrypted object was cut: its last chunk is missing");
@@ -176,6 +176,7 @@ TEST(Libsodium, ReadsKeysFromFilesWithoutTheSpaceAroundThem) {
 TEST(Libsodium, ServesSeveralThreadsAndOutlivesItsCrypter) {
   const auto shared = crypter();
   std::vector<std::jthread> threads;
+  threads.reserve(4);
   std::array<std::string, 4> results;
   for (std::string& result : results) {
     threads.emplace_back([&shared, &result] {

@@ -11,7 +11,9 @@ import tempfile
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
+import s3_harness  # noqa: E402
 import seawall_harness as harness  # noqa: E402
+from doubles.s3 import S3Double  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -173,3 +175,45 @@ def small_disk(scratch):
     yield make
     for place in mounted:
         subprocess.run(["umount", "-l", place], check=False)
+
+
+def real_server(name):
+    @pytest.fixture(scope="session", name=name)
+    def running(session_directory):
+        directory = session_directory / "s3"
+        yield s3_harness.start_server(name, directory)
+        s3_harness.stop_server(name, directory)
+    return running
+
+
+radosgw, radosgw18, swift = real_server("radosgw"), real_server("radosgw18"), real_server("swift")
+
+
+@pytest.fixture(scope="session")
+def certificates(session_directory):
+    """Name → (certificate, key), each trusted by nobody but who is told to: localhost's, and one for another name."""
+    directory = harness.mkdir(session_directory / "tls")
+    return {"localhost": s3_harness.certificate(directory, "localhost"),
+            "elsewhere": s3_harness.certificate(directory, "elsewhere", "DNS:elsewhere.example")}
+
+
+@pytest.fixture
+def double():
+    """S3 over plain HTTP, empty, with faults on order."""
+    made = S3Double()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def s3_archive(scratch, double):
+    """An archive in the double; requests are few and waits are short."""
+    return s3_harness.double_archive(scratch, double)
+
+
+@pytest.fixture(scope="session")
+def wal_files(session_directory, program):
+    """wal_files(SCRATCH, ARCHIVE): the files of a stopped cluster that archived nothing, with its `finished` segments; made
+    once and copied, since a test that needs no server should not wait for one."""
+    made = harness.Scratch(harness.give(harness.mkdir(session_directory / "wal-files")), program)
+    return s3_harness.wal_files_of(made)

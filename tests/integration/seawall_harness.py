@@ -130,6 +130,9 @@ class Archive:
             assert words.lower() in result.err.lower(), f"the message does not say {words!r}:\n{result}"
         return result
 
+    def holds(self, key):
+        return (self.root / key).exists()
+
     def keys(self, under=""):
         top = self.root / under
         return sorted(str(path.relative_to(self.root)) for path in top.rglob("*") if path.is_file())
@@ -404,8 +407,8 @@ class Cluster:
         return self.sql("select pg_create_restore_point('switch') \\g /dev/null\nselect pg_walfile_name(pg_switch_wal())")
 
     def wait_archived(self, name, seconds=60):
-        path = self.archive.root / "wal_005"
-        wait_until(lambda: any((path / f"{name}{end}").exists() for end in (".lz4", "")), seconds, f"{name} in the archive")
+        wait_until(lambda: any(self.archive.holds(f"wal_005/{name}{end}") for end in (".lz4", "")), seconds,
+                   f"{name} in the archive")
 
     def archive_all(self):
         name = self.switch_wal()

@@ -43,7 +43,8 @@ inline std::string some_content(Random& random, std::size_t bytes) {
         for (std::size_t i = 0; i < run; ++i) text.push_back(static_cast<char>(random()));
         break;
       default:
-        while (text.size() % 40000 < run) text += fmt::format("row {} of account {};", random() % 5000, random() % 50);
+        for (const std::size_t end = text.size() + run; text.size() < end;)
+          text += fmt::format("row {} of account {};", random() % 5000, random() % 50);
         text.push_back('\n');
     }
   }

@@ -1,9 +1,8 @@
 #include <fmt/format.h>
 
-#include <mutex>
-
 #include "base/error.hh"
 #include "crypto/crypto.hh"
+#include "crypto/lazy.hh"
 #include "crypto/openpgp/gpg.hh"
 #include "crypto/openpgp/ring.hh"
 
@@ -67,25 +66,23 @@ class OpenPgp final : public Crypter {
   bool uses_gpg() const noexcept { return !options_.gpg_key_id.empty(); }
 
   std::shared_ptr<const Ring> ring() const {
-    std::call_once(read_, [this] {
+    return ring_.get([this] {
       const SecretBytes text = uses_gpg() ? openpgp::gpg_export(options_.gpg_program, options_.gpg_key_id)
                                : options_.key.text.empty() ? read_key(options_.key)
                                                            : with_line_breaks(read_key(options_.key));
-      ring_ = std::make_shared<const Ring>(text.span(),
-                                           openpgp::RingOptions{
-                                               .setting = options_.key.setting,
-                                               .passphrase_setting = "WALG_PGP_KEY_PASSPHRASE",
-                                               .passphrase = SecretBytes::copy_of(passphrase_->span()),
-                                               .now = options_.now ? std::optional<Time>(options_.now()) : std::nullopt,
-                                           });
+      return std::make_shared<const Ring>(text.span(),
+                                          openpgp::RingOptions{
+                                              .setting = options_.key.setting,
+                                              .passphrase_setting = "WALG_PGP_KEY_PASSPHRASE",
+                                              .passphrase = SecretBytes::copy_of(passphrase_->span()),
+                                              .now = options_.now ? std::optional<Time>(options_.now()) : std::nullopt,
+                                          });
     });
-    return ring_;
   }
 
   OpenPgpOptions options_;
   const std::shared_ptr<const SecretBytes> passphrase_;  // owned by this and by the decrypting stages
-  mutable std::once_flag read_;
-  mutable std::shared_ptr<const Ring> ring_;  // owned by this and by the decrypting stages
+  Lazy<std::shared_ptr<const Ring>> ring_;               // owned by this and by the decrypting stages
 };
 
 }  // namespace

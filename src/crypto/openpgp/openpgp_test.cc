@@ -297,6 +297,7 @@ TEST(OpenPgp, ServesSeveralThreads) {
   const auto shared = crypter_of("curve.secret.asc", {.passphrase = "a phrase"});
   std::array<std::string, 4> results;
   std::vector<std::jthread> threads;
+  threads.reserve(4);
   for (std::string& result : results) {
     threads.emplace_back([&shared, &result] {
       for (int i = 0; i < 10; ++i) result = decrypted(*shared, encrypted(*shared, std::string(50000, 'x')));

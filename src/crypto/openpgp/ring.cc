@@ -51,21 +51,21 @@ Ring::Ring(Bytes text, RingOptions options) : options_(std::move(options)) {
   about_key(options_.setting, [&] { ring_.emplace(text); });
 }
 
-void Ring::choose_recipients() const {
+Ring::Recipients Ring::choose_recipients() const {
+  Recipients chosen;
   about_key(options_.setting, [&] {
-    std::vector<const RingKey*> chosen;
-    for (const Entity& entity : ring_->entities()) chosen.push_back(&encryption_key(entity, options_.now));
-    recipients_ = std::move(chosen);
+    for (const Entity& entity : ring_->entities()) chosen.keys.push_back(&encryption_key(entity, options_.now));
   });
-  cipher_ = cipher_for(ring_->entities());
+  chosen.cipher = cipher_for(ring_->entities());
+  return chosen;
 }
 
 std::unique_ptr<Filter> Ring::encrypt(Sink& next) const {
-  std::call_once(recipients_chosen_, [this] { choose_recipients(); });
-  const SessionKey session = new_session_key(cipher_);
+  const Recipients& to = recipients_.get([this] { return choose_recipients(); });
+  const SessionKey session = new_session_key(to.cipher);
   std::string packets;
   about_key(options_.setting, [&] {
-    for (const RingKey* key : recipients_) packets += encrypt_session(session, key->open);
+    for (const RingKey* key : to.keys) packets += encrypt_session(session, key->open);
   });
   return write_message(session, std::move(packets), next);
 }

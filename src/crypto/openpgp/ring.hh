@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/filter.hh"
+#include "crypto/lazy.hh"
 #include "crypto/openpgp/keyring.hh"
 #include "crypto/openpgp/message.hh"
 
@@ -38,13 +39,16 @@ class Ring {
 
  private:
   const SecretNumbers& unlocked(const RingKey& key) const;
-  void choose_recipients() const;
+
+  struct Recipients {
+    std::vector<const RingKey*> keys;
+    unsigned cipher = 0;
+  };
+  Recipients choose_recipients() const;
 
   const RingOptions options_;
   std::optional<KeyRing> ring_;
-  mutable std::once_flag recipients_chosen_;
-  mutable std::vector<const RingKey*> recipients_;
-  mutable unsigned cipher_ = 0;
+  Lazy<Recipients> recipients_;
   mutable std::mutex mutex_;
   mutable std::map<const RingKey*, SecretNumbers> unlocked_;  // guarded by mutex_; entries stay where they are
 };
