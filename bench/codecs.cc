@@ -35,7 +35,10 @@ namespace {
 
 using namespace seawall;
 
-constexpr std::size_t piece_bytes = 512 << 10;  // as objects are read
+// Objects are read in pieces of half a MiB. Files are read into the encoders' own buffers, so that a copy into these
+// must not be counted: nor is it when they are given blocks that are whole.
+constexpr std::size_t decoded_piece_bytes = 512 << 10;
+constexpr std::size_t encoded_piece_bytes = 4 << 20;
 constexpr std::size_t lzo_block_bytes = 256 << 10;
 
 double cpu_seconds() {
@@ -72,7 +75,7 @@ class Memory final : public Sink {
   std::size_t used_ = 0;
 };
 
-std::size_t through(Filter& filter, const Memory& out, std::string_view data) {
+std::size_t through(Filter& filter, const Memory& out, std::string_view data, std::size_t piece_bytes) {
   for (; !data.empty(); data.remove_prefix(std::min(piece_bytes, data.size()))) {
     filter.write(bytes_of(data.substr(0, piece_bytes)));
   }
@@ -238,7 +241,8 @@ class Bench {
           codec.name, "stage",
           [&](std::string_view in, std::string& out) {
             Memory memory(out);
-            return through(*codec.encode({.key = "bench", .size_hint = {}}, 0, memory), memory, in);
+            return through(*codec.encode({.key = "bench", .size_hint = {}}, 0, memory), memory, in,
+                           encoded_piece_bytes);
           },
           decode_stage(codec, false));
       decode(codec.name, "stage, digest checked", decode_stage(codec, true));
@@ -255,7 +259,7 @@ class Bench {
     return [&codec, digest_is_checked](std::string_view in, std::string& out) {
       Memory memory(out);
       const codec::ObjectContext context{.key = "bench", .size_hint = {}, .digest_is_checked = digest_is_checked};
-      return through(*codec.decode(context, memory), memory, in);
+      return through(*codec.decode(context, memory), memory, in, decoded_piece_bytes);
     };
   }
 

@@ -154,7 +154,7 @@ class LineRun:
         self.case_directory = harness.give(harness.mkdir(scratch.path / "case"))
         # Commands that only read share one copy, which is compared afterwards.
         self.reads = line.word in ("backup-list", "wal-fetch", "backup-fetch")
-        self.changed = line.case == "tablespaces" and line.word == "backup-fetch"
+        self.changed = line.case in ("tablespaces", "remote-base-backup") and line.word == "backup-fetch"
         self.archive = CaseArchive(scratch, line.case, source, copy=self.changed or not self.reads)
         self.work = harness.give(harness.mkdir(scratch.path / "work"))
         self.restore = harness.give(harness.mkdir(scratch.path / "restore"))
@@ -181,6 +181,7 @@ class LineRun:
     def prepare(self):
         """Files that the commands were given when they were recorded."""
         if self.changed:
+            # The specification is that of the case "tablespaces".
             spec = WALG / "tablespaces/expect/spec-moved.json"
             harness.give(write(self.case_directory / "spec.json", self.real(spec.read_text())))
             harness.give(write(self.case_directory / "bad.json", '{"tablespaces": ["1"]}'))

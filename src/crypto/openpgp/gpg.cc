@@ -83,6 +83,7 @@ class SpawnActions {
   void connect(const Fd& here, int there) { posix_spawn_file_actions_adddup2(&files_, here.get(), there); }
   int spawn(pid_t& child, const std::string& program, std::vector<std::string>& arguments) {
     std::vector<char*> pointers;
+    pointers.reserve(arguments.size() + 1);
     for (std::string& argument : arguments) pointers.push_back(argument.data());
     pointers.push_back(nullptr);
     return posix_spawnp(&child, program.c_str(), &files_, &attributes_, pointers.data(), environ);

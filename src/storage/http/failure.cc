@@ -21,7 +21,8 @@ struct Row {
   std::string_view remedy;
 };
 
-constexpr std::string_view check_network = "check that the server runs, its address and firewalls";
+constexpr std::string_view check_network =
+    "check that the server runs, its address, firewalls, and the proxy if http_proxy or https_proxy names one";
 constexpr std::string_view check_proxy = "check http_proxy, https_proxy and no_proxy";
 constexpr std::string_view check_trust =
     "name the file of the authority's certificates, and the server by a name that its certificate holds";
