@@ -171,7 +171,8 @@ class LineRun:
 
     def remembered(self):
         """Where the archive says that its cluster lived."""
-        return f"/var/lib/postgresql/{self.line.case}"
+        recorded_as = {"without-files-metadata": "composer-nofilesmeta"}
+        return f"/var/lib/postgresql/{recorded_as.get(self.line.case, self.line.case)}"
 
     def tagged(self, text):
         for tag, path in self.places():
