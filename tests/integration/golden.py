@@ -13,6 +13,7 @@ import seawall_harness as harness
 
 ARCHIVES = harness.ROOT / "tests/archives"
 WALG = ARCHIVES / "walg"
+FIRST_NAMES = {"without-files-metadata": "composer-nofilesmeta"}  # of the directory that the cluster lived in
 CASES = sorted(path.name for path in WALG.iterdir() if path.is_dir())
 
 

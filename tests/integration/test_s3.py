@@ -65,6 +65,18 @@ def test_archived_backed_up_and_brought_back(scratch, s3):
     assert restored.digest() == digest
 
 
+@pytest.mark.once
+def test_every_promise_of_a_store_is_kept(s3):
+    """The contract that each driver passes, as users run it against their storage; and it cleans up."""
+    s3.ok("st", "check", "write")
+    result = s3.ok("check", "storage", timeout=300)
+    lines = result.out.splitlines()[1:]
+    assert len(lines) > 30 and all(line.startswith("yes ") for line in lines), result
+    assert s3.keys("") == []
+    missing = s3.run("st", "check", "read", "wal_005/none")
+    assert missing.code == 1 and "wal_005/none" in missing.err, missing
+
+
 def test_stored_on_s3_as_on_files(scratch, s3, wal_files):
     files = scratch.archive()
     cluster = wal_files(scratch, files)
