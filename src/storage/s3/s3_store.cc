@@ -39,6 +39,9 @@ UploadShape BucketStore::upload_shape(std::optional<std::uint64_t> expected_byte
   if (expected_bytes) {
     const std::uint64_t needed = (*expected_bytes + most_parts - 1) / most_parts;
     bytes = std::max(bytes, (needed + mib - 1) / mib * mib);
+    // A WAL segment costs one request, also where compressing made it longer.
+    constexpr std::uint64_t most_in_one_put = 20 * mib;
+    if (*expected_bytes <= most_in_one_put) bytes = std::max(bytes, *expected_bytes / mib * mib + 2 * mib);
   }
   if (options().most_part_bytes != 0) bytes = std::min(bytes, options().most_part_bytes / mib * mib);
   bytes = std::clamp(bytes, 5 * mib, std::uint64_t{5} << 30);
