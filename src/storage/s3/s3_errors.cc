@@ -121,7 +121,7 @@ std::string filled_in(std::string_view advice, const Asked& asked) {
 }
 
 /// What the server said, on one line of bounded length.
-std::string quoted(std::string_view message) {
+std::string one_line(std::string_view message) {
   constexpr std::size_t longest = 300;
   std::string text(message.substr(0, longest));
   for (char& c : text) {
@@ -144,7 +144,8 @@ std::string particulars(std::string_view code, const Fault& fault, const http::A
   if (code == "RequestTimeTooSkewed" || code == "RequestExpired") return skew_text(answer, now);
   const std::string_view theirs = fault.region.empty() ? answer.header("x-amz-bucket-region") : fault.region;
   if (!theirs.empty() && theirs != asked.region) {
-    return fmt::format("; the bucket is in region '{}', the request was signed for '{}'", quoted(theirs), asked.region);
+    return fmt::format("; the bucket is in region '{}', the request was signed for '{}'", one_line(theirs),
+                       asked.region);
   }
   const bool reads = asked.action == "GetObject" || asked.action == "HeadObject";
   if (reads && errc_of(code, answer.status) == Errc::denied && (code.empty() || code == "AccessDenied")) {
@@ -189,8 +190,8 @@ Error error_of(const Fault& fault, const http::Answer& answer, const Asked& aske
   const Row* row = row_of(code);
   const Errc errc = errc_of(code, answer.status);
   std::string text = fmt::format("{}: s3:{} was answered with {}", asked.label, asked.action, answer.status);
-  if (!fault.code.empty()) text += fmt::format(" {}", quoted(fault.code));
-  if (!fault.message.empty()) text += fmt::format(" ({})", quoted(fault.message));
+  if (!fault.code.empty()) text += fmt::format(" {}", one_line(fault.code));
+  if (!fault.message.empty()) text += fmt::format(" ({})", one_line(fault.message));
   text += particulars(code, fault, answer, asked, now);
   std::string advice = row != nullptr ? filled_in(row->advice, asked) : "";
   if (row == nullptr && errc == Errc::denied) advice = filled_in(see_policy, asked);
