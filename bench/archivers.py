@@ -17,34 +17,48 @@ class Tool:
         sample.server = self.place.server_cpu(self.key) - before
         return sample
 
+    def attach(self, data, environment):
+        """From now on the tool serves the stopped cluster in `data`."""
+        self.data, self.connection = data, environment
+
 
 class Walg(Tool):
     """WAL-G, and seawall, which takes the same commands and settings."""
 
     def __init__(self, key, name, program, runner, cluster, place):
-        self.key, self.name, self.runner, self.cluster, self.place = key, name, runner, cluster, place
+        self.key, self.name, self.runner, self.place = key, name, runner, place
         self.program = runner.install(program, key)
         self.version = runner.run([self.program, "--version"]).output.strip().split("\n")[-1].replace("\t", " ")
         self.environment = {"WALG_COMPRESSION_METHOD": "lz4", "WALG_UPLOAD_DISK_CONCURRENCY": str(CORES),
                             "WALG_LOG_LEVEL": "NORMAL"}
-        self.environment |= cluster.environment if cluster else {}
+        if cluster:
+            self.attach(cluster.data, cluster.environment)
         self.variants = {}  # of backup-push: name to settings
 
     def version_command(self):
         return [self.program, "--version"]
 
+    def server_environment(self):
+        return self.environment | self.place.settings(self.key)
+
+    def archive_command(self):
+        return f"{self.program} wal-push %p"
+
+    def restore_command(self):
+        return f"{self.program} wal-fetch %f %p"
+
     def new_archive(self):
         self.place.new(self.key)
-        shutil.rmtree(f"{self.cluster.data}/pg_wal/walg_data", ignore_errors=True)
+        shutil.rmtree(f"{self.data}/pg_wal/walg_data", ignore_errors=True)
 
     def backup(self, variant):
-        return self._run(["backup-push", self.cluster.data], self.variants[variant], sync=True)
+        return self._run(["backup-push", self.data], self.variants[variant], sync=True)
 
     def restore(self, directory):
         return self._run(["backup-fetch", directory, "LATEST"], sync=True)
 
     def push_wal(self, name):
-        return self._run(["wal-push", f"pg_wal/{name}"], cwd=self.cluster.data)
+        return self._run(["wal-push", f"pg_wal/{name}"], cwd=self.data)
 
     def fetch_wal(self, name, standby, ahead):
         environment = {} if ahead else {"WALG_DOWNLOAD_CONCURRENCY": "1"}
@@ -54,7 +68,7 @@ class Walg(Tool):
         return os.path.exists(f"{standby}/pg_wal/.wal-g/prefetch/{name}")
 
     def _run(self, arguments, environment=None, **how):
-        settings = self.environment | self.place.settings(self.key) | (environment or {})
+        settings = self.connection | self.server_environment() | (environment or {})
         return self.place_sample(lambda: self.runner.run([self.program, *arguments], settings, **how))
 
 
@@ -76,7 +90,10 @@ class PgBackRest(Tool):
     variants = {"verifying": None}
 
     def __init__(self, program, runner, cluster, place):
-        self.program, self.runner, self.cluster, self.place = program, runner, cluster, place
+        self.program, self.runner, self.place = program, runner, place
+        self.online = True
+        if cluster:
+            self.attach(cluster.data, cluster.environment)
         self.version = runner.run(self.version_command()).output.strip()
         self.configuration = runner.path("pgbackrest.conf")
 
@@ -87,7 +104,21 @@ class PgBackRest(Tool):
         self.place.new(self.key)
         self.runner.directory("pgbackrest-spool")
         self._configure()
-        self._run(["stanza-create"])
+        self._run(["stanza-create", *([] if self.online else ["--no-online"])])
+
+    def attach(self, data, environment):
+        super().attach(data, environment)
+        self.online = os.path.exists(f"{data}/postmaster.pid")
+
+    def server_environment(self):
+        return {}
+
+    def archive_command(self):
+        return f"{' '.join(self._command())} --archive-async archive-push %p"
+
+    def restore_command(self):
+        """It asks for the data directory where it is, and that is where the server works."""
+        return f"{' '.join(self._command())} --archive-async --pg1-path=$PWD archive-get %f %p"
 
     def backup(self, variant):
         return self._run(["backup", "--type=full"], sync=True)
@@ -96,7 +127,7 @@ class PgBackRest(Tool):
         return self._run(["restore", f"--pg1-path={directory}", "--type=none"], sync=True)
 
     def push_wal(self, name):
-        return self._run(["archive-push", f"pg_wal/{name}"], cwd=self.cluster.data)
+        return self._run(["archive-push", f"pg_wal/{name}"], cwd=self.data)
 
     def fetch_wal(self, name, standby, ahead):
         return self._run(["archive-get", f"--pg1-path={standby}", *(["--archive-async"] if ahead else []), name,
@@ -121,15 +152,17 @@ start-fast=y
 archive-check=n
 archive-copy=n
 [bench]
-pg1-path={self.cluster.data}
-pg1-socket-path={self.cluster.environment["PGHOST"]}
+pg1-path={self.data}
+pg1-socket-path={self.connection["PGHOST"]}
 pg1-user=postgres
 """)
         os.chmod(self.configuration, 0o644)
 
     def _run(self, arguments, **how):
-        command = [self.program, f"--config={self.configuration}", "--stanza=bench", *arguments]
-        return self.place_sample(lambda: self.runner.run(command, self.cluster.environment, **how))
+        return self.place_sample(lambda: self.runner.run([*self._command(), *arguments], self.connection, **how))
+
+    def _command(self):
+        return [self.program, f"--config={self.configuration}", "--stanza=bench"]
 
 
 def find_tools(repository, runner, cluster, place):

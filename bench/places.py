@@ -47,6 +47,7 @@ class S3:
     def __init__(self, runner):
         self.runner = runner
         self.running = {}  # key to the server's variables
+        self.gate = None  # a port of this machine that leads to the server, instead of its own
 
     def new(self, key):
         if key in self.running:
@@ -60,13 +61,18 @@ class S3:
 
     def settings(self, key):
         env = self.running[key]
-        return {"WALG_S3_PREFIX": f"s3://{BUCKET}/archive", "AWS_ENDPOINT": env["S3_TLS_ENDPOINT"],
+        host, port = self.address(key)
+        return {"WALG_S3_PREFIX": f"s3://{BUCKET}/archive", "AWS_ENDPOINT": f"https://{host}:{self.gate or port}",
                 "AWS_ACCESS_KEY_ID": env["S3_KEY"], "AWS_SECRET_ACCESS_KEY": env["S3_SECRET"],
                 "AWS_REGION": "us-east-1", "AWS_S3_FORCE_PATH_STYLE": "true", "WALG_S3_CA_CERT_FILE": env["S3_CA"]}
 
+    def address(self, key):
+        host, port = self.running[key]["S3_TLS_ENDPOINT"].removeprefix("https://").split(":")
+        return host, int(port)
+
     def pgbackrest_settings(self, key):
         env = self.running[key]
-        host, port = env["S3_TLS_ENDPOINT"].removeprefix("https://").split(":")
+        host, port = self.address(key)
         return ["repo1-type=s3", "repo1-path=/archive", f"repo1-s3-bucket={BUCKET}", f"repo1-s3-endpoint={host}",
                 f"repo1-storage-port={port}", f"repo1-storage-ca-file={env['S3_CA']}", "repo1-s3-region=us-east-1",
                 f"repo1-s3-key={env['S3_KEY']}", f"repo1-s3-key-secret={env['S3_SECRET']}", "repo1-s3-uri-style=path"]

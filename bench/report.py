@@ -111,6 +111,28 @@ def wal_table(samples):
     return [*lines, ""]
 
 
+def replay_table(rates, recoveries):
+    copying = median(of(recoveries["cp"], "wall"))
+    lines = ["### A backlog of WAL drained by a server's archiver, and a recovery through restore_command", "",
+             *head("", "segments/s drained", "seawall ÷ it", "recovery wall s", "÷ cp", "recovery CPU s, with the server's")]
+    for name, runs in recoveries.items():
+        drained = rates.get(name)
+        lines.append(row(name, spread(drained, 1) if drained else "",
+                         f"{median(rates['seawall']) / median(drained):.2f}" if drained else "",
+                         spread(of(runs, "wall"), 2), f"{median(of(runs, 'wall')) / copying:.2f}",
+                         f"{median(of(runs, 'cpu')):.2f}"))
+    return [*lines, ""]
+
+
+def distance_table(samples):
+    lines = ["### seawall and a far server that fails: 30 ms of round trip, 1 % of requests reset", "",
+             *head("wall s", "near", "far", "far's share of near's throughput")]
+    for verb in dict.fromkeys(verb for verb, _ in samples):
+        near, far = of(samples[verb, "near"], "wall"), of(samples[verb, "far"], "wall")
+        lines.append(row(verb, spread(near, 2), spread(far, 2), f"{100 * median(near) / median(far):.0f} %"))
+    return [*lines, ""]
+
+
 def start_table(samples):
     count = len(next(iter(samples.values())))
     lines = [f"### Start: `--version`, median of {count}", "", *head("", "wall ms", "CPU ms")]
