@@ -56,6 +56,9 @@ int run_contract(const Args&, App& app) {
         app.out.flush();
       },
       app.run);
+  const std::vector<storage::Feature> features = repository.store->features(app.run.stop);
+  if (!features.empty()) app.out << "\nAlso:\n";
+  for (const storage::Feature& feature : features) app.out << fmt::format("{:<20}{}\n", feature.name, feature.state);
   if (broken == 0) return 0;
   throw Error(Errc::unsupported, fmt::format("{} does not keep {} of the promises that an archive stands on",
                                              repository.store->description(), broken));

@@ -11,6 +11,8 @@ namespace seawall::storage {
 
 void Store::settle(std::string_view, std::stop_token) {}
 
+std::vector<Feature> Store::features(std::stop_token) { return {}; }
+
 std::vector<ObjectInfo> Store::stat_each(std::span<const std::string> keys, std::stop_token stop) {
   std::vector<ObjectInfo> found;
   for (const std::string& key : keys) {

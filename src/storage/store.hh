@@ -77,6 +77,12 @@ struct RemoveFailure {
   std::string reason;
 };
 
+/// Something that services differ in, for people to read.
+struct Feature {
+  std::string_view name;  ///< "object lock"
+  std::string state;      ///< "on, 30 days in mode COMPLIANCE"
+};
+
 /// How a driver wants big objects. Ceilings, not promises.
 struct UploadShape {
   std::size_t part_bytes = std::size_t{4} << 20;
@@ -110,6 +116,10 @@ class Store {
   /// Makes what is visible at `key` durable, for a caller that is about to acknowledge an object which it found there:
   /// whoever put it may have died before its sync. Object stores show nothing that is not durable; nothing is done.
   virtual void settle(std::string_view key, std::stop_token stop);
+
+  /// What this service does beyond the contract, as far as it can be asked; nothing where all of a kind are alike.
+  /// Errors as of any request.
+  virtual std::vector<Feature> features(std::stop_token stop);
 
   virtual PutResult put(std::string_view key, Bytes data, const PutOptions& options, std::stop_token stop) = 0;
 

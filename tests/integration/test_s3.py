@@ -70,8 +70,12 @@ def test_every_promise_of_a_store_is_kept(s3):
     """The contract that each driver passes, as users run it against their storage; and it cleans up."""
     s3.ok("st", "check", "write")
     result = s3.ok("check", "storage", timeout=300)
-    lines = result.out.splitlines()[1:]
+    promises, features = result.out.split("\nAlso:\n")
+    lines = promises.splitlines()[1:]
     assert len(lines) > 30 and all(line.startswith("yes ") for line in lines), result
+    assert [line[:20].strip() for line in features.splitlines()] == ["put if absent", "checksums", "removal in batches",
+                                                                     "versions", "object lock"], result
+    assert all(line[20:].strip() for line in features.splitlines()), result
     assert s3.keys("") == []
     missing = s3.run("st", "check", "read", "wal_005/none")
     assert missing.code == 1 and "wal_005/none" in missing.err, missing

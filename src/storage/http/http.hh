@@ -25,6 +25,8 @@ struct Request {
   std::vector<Header> headers = {};
   Bytes body = {};              ///< of PUT and POST; sent whole, with its Content-Length; outlives the transfer
   bool await_continue = false;  ///< ask the server before sending the body (Expect: 100-continue)
+  /// How much longer than the stall timeout the server may be silent, because what it was asked for takes that long.
+  std::chrono::nanoseconds patience{0};
   std::string connect_to =
       {};  ///< "host:port" to connect to instead of the URL's, which stays the name for TLS and Host
 };

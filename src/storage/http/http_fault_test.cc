@@ -88,6 +88,16 @@ TEST(HttpFault, AStallIsATimeout) {
   }
 }
 
+TEST(HttpFault, APatientRequestOutlastsTheStallTimeout) {
+  const ScriptedServer server([](ServerConnection& connection) {
+    connection.read_head();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    connection.write(http_answer("200 OK", "late"));
+  });
+  Client client({.stall_timeout = std::chrono::milliseconds(50)});
+  EXPECT_EQ(client.perform({.url = server.url("/"), .patience = patient}, {}).body, "late");
+}
+
 TEST(HttpFault, AnUploadThatNobodyTakesIsATimeout) {
   ScriptedServer server([](ServerConnection& connection) {
     connection.read_head();

@@ -45,6 +45,8 @@ Transfer::Transfer(LanePool& pool, Lane& lane, const Request& request, std::stop
       peer_(peer_of(request.url)),
       method_(request.method),
       body_(request.body),
+      stall_timeout_(options_.stall_timeout.count() > 0 ? options_.stall_timeout + request.patience
+                                                        : options_.stall_timeout),
       headers_(nullptr, FreeList{curl_.slist_free_all}),
       routes_(nullptr, FreeList{curl_.slist_free_all}) {
   lane_.reset();
@@ -167,7 +169,7 @@ bool Transfer::step(bool may_wait) {
 /// libcurl's own low-speed limit counts the time during which nobody asked for the next bytes as well. Here only
 /// waiting counts: every byte moved pays for 1/1024 s of it.
 void Transfer::wait() {
-  const bool limited = options_.stall_timeout.count() > 0;
+  const bool limited = stall_timeout_.count() > 0;
   const std::uint64_t moved = received_ + static_cast<std::uint64_t>(lane_.size(CURLINFO_SIZE_UPLOAD_T));
   const std::uint64_t fresh = moved - std::min(moved, accounted_);
   accounted_ = moved;
@@ -176,7 +178,7 @@ void Transfer::wait() {
                               : silence_ - std::chrono::duration_cast<std::chrono::nanoseconds>(paid);
 
   const std::chrono::nanoseconds longest =
-      limited ? std::min<std::chrono::nanoseconds>(longest_wait, options_.stall_timeout - silence_) : longest_wait;
+      limited ? std::min<std::chrono::nanoseconds>(longest_wait, stall_timeout_ - silence_) : longest_wait;
   const auto start = clock_.steady();
   const CURLMcode result =
       curl_.multi_poll(lane_.multi(), nullptr, 0, static_cast<int>(milliseconds(longest)), nullptr);
@@ -184,10 +186,10 @@ void Transfer::wait() {
   // Until the request is on its way, connect_timeout is what limits.
   if (!limited || lane_.size(CURLINFO_PRETRANSFER_TIME_T) == 0) return;
   silence_ += clock_.steady() - start;
-  if (silence_ < options_.stall_timeout) return;
+  if (silence_ < stall_timeout_) return;
   throw Error(Errc::timeout, fmt::format("{}: the transfer stalled: less than 1 KiB a second moved for {}; {} bytes "
                                          "had come",
-                                         peer_, seconds_text(options_.stall_timeout), received_));
+                                         peer_, seconds_text(stall_timeout_), received_));
 }
 
 void Transfer::end() {

@@ -82,6 +82,7 @@ class Transfer {
   std::string peer_;
   std::string method_;
   Bytes body_;
+  std::chrono::nanoseconds stall_timeout_;
   std::unique_ptr<curl_slist, FreeList> headers_;
   std::unique_ptr<curl_slist, FreeList> routes_;
   std::size_t sent_ = 0;

@@ -15,7 +15,7 @@
 
 namespace seawall::storage::s3 {
 
-/// The Store on one bucket and path. Its methods are in s3_store.cc and s3_{upload,copy,list,remove}.cc.
+/// The Store on one bucket and path. Its methods are in s3_store.cc and s3_{upload,copy,list,remove,features}.cc.
 class BucketStore final : public Store {
  public:
   BucketStore(Options options, Lookup lookup, Clock& clock, Log& log, PutIfAbsentCache cache);
@@ -30,6 +30,7 @@ class BucketStore final : public Store {
   Part put_part(const Upload& upload, Part part, Bytes data, std::stop_token stop) override;
   PutResult complete(const Upload& upload, std::span<const Part> parts, std::stop_token stop) override;
   void abort(const Upload& upload) noexcept override;
+  std::vector<Feature> features(std::stop_token stop) override;
   using Store::list;
   void list(const ListOptions& options, const Visit& visit, const VisitPrefix& visit_prefix,
             std::stop_token stop) override;

@@ -27,6 +27,7 @@ Headers BucketStore::copy_headers(std::string_view from, const ObjectInfo& sourc
 
 /// Status 200 may come before the work is done; what came of it is in the body.
 Result BucketStore::copy_request(Call call, const std::stop_token& stop) {
+  call.patience = std::chrono::minutes(1);  // the server copies before it answers
   Reply reply = session_.perform(call, stop);
   if (reply.answer.status == 412) {
     throw Error(Errc::differs, fmt::format("{}: what is copied was replaced meanwhile", session_.label(call.key)));

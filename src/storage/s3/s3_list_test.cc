@@ -130,6 +130,29 @@ TEST_F(S3Lists, AllVersionsAreTold) {
   EXPECT_THAT(lines()[1], HasSubstr("/bucket?versions=&key-marker=some%2Fwhere%2Fa&version-id-marker=v2&prefix="));
 }
 
+TEST_F(S3Lists, FeaturesAreToldAndARefusalIsAnAnswer) {
+  const auto state = [](const std::vector<Feature>& features, std::string_view name) {
+    for (const Feature& feature : features) {
+      if (feature.name == name) return feature.state;
+    }
+    return std::string("missing");
+  };
+  answers({page_of("<Status>Enabled</Status>", "VersioningConfiguration"),
+           page_of("<ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode>"
+                   "<Days>30</Days></DefaultRetention></Rule>",
+                   "ObjectLockConfiguration"),
+           http_answer("403 Forbidden", "<Error><Code>AccessDenied</Code></Error>"), bare("404 Not Found")});
+  const auto store = open();
+  const auto first = store->features({});
+  EXPECT_EQ(state(first, "versions"), "kept");
+  EXPECT_EQ(state(first, "object lock"), "on, 30 days in mode COMPLIANCE");
+  const auto second = store->features({});
+  EXPECT_EQ(state(second, "versions"), "not told (403 AccessDenied)");
+  EXPECT_EQ(state(second, "object lock"), "off");
+  EXPECT_THAT(lines(), ElementsAre("GET /bucket?versioning=", "GET /bucket?object-lock=", "GET /bucket?versioning=",
+                                   "GET /bucket?object-lock="));
+}
+
 TEST_F(S3Lists, NamesThatShareMostOfThemselvesAreLookedForTogether) {
   const std::string name = "wal_005/000000010000000000000001";
   answers({page_of(entry("some/where/" + name + ".lz4") + entry("some/where/" + name + ".zst")), head_of(1),

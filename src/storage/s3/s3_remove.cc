@@ -55,7 +55,9 @@ bool BucketStore::remove_batch(std::span<const Removal> batch, std::vector<Remov
       .method = "POST",
       .query = "delete=",
       .headers = {{"Content-MD5", base64(bytes_of(md5(bytes_of(body))))}, {"Content-Type", "application/xml"}},
-      .body = bytes_of(body)};
+      .body = bytes_of(body),
+      // Swift removes them one by one, and says nothing till the last is gone.
+      .patience = std::chrono::milliseconds(100) * batch.size()};
   const Reply reply = session_.perform(call, stop);
   if (is_not_implemented(reply.fault, reply.answer.status) || reply.answer.status == 405) return false;
   if (!reply.ok()) throw session_.error_of(call, reply);

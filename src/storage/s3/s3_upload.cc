@@ -146,7 +146,8 @@ Reply BucketStore::send_completion(const Upload& upload, std::span<const Part> p
             .key = whole(upload.key),
             .query = upload_query(upload.id),
             .headers = options().customer_key,
-            .body = bytes_of(body)};
+            .body = bytes_of(body),
+            .patience = std::chrono::minutes(1)};  // the parts of a large object take a while to join
   call.headers.push_back({"Content-Type", "application/xml"});
   call.headers.insert(call.headers.end(), conditions.begin(), conditions.end());
   Reply reply = session_.perform(call, stop);

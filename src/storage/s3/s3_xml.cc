@@ -206,6 +206,24 @@ std::vector<RemovalFault> parse_removals(std::string_view xml) {
   return faults;
 }
 
+std::string parse_versioning(std::string_view xml) {
+  const Document document(xml);
+  return std::string(trim(text_of(document.expect("VersioningConfiguration", "state of versioning"), "Status")));
+}
+
+ObjectLock parse_object_lock(std::string_view xml) {
+  const Document document(xml);
+  const pugi::xml_node root = document.expect("ObjectLockConfiguration", "configuration of object lock");
+  ObjectLock lock{.enabled = trim(text_of(root, "ObjectLockEnabled")) == "Enabled"};
+  const pugi::xml_node rule = child(child(root, "Rule"), "DefaultRetention");
+  lock.mode = trim(text_of(rule, "Mode"));
+  for (const auto& [element, unit] : {std::pair("Days", "day"), std::pair("Years", "year")}) {
+    const std::string count(trim(text_of(rule, element)));
+    if (!count.empty() && count != "0") lock.period = fmt::format("{} {}{}", count, unit, count == "1" ? "" : "s");
+  }
+  return lock;
+}
+
 bool fits_xml(std::string_view key) noexcept {
   for (const char c : key) {
     const auto code = static_cast<unsigned char>(c);

@@ -52,6 +52,17 @@ struct RemovalFault {
 };
 std::vector<RemovalFault> parse_removals(std::string_view xml);
 
+/// Of GetBucketVersioning: "Enabled", "Suspended", or empty if it never was on.
+std::string parse_versioning(std::string_view xml);
+
+/// Of GetObjectLockConfiguration: what holds for objects that say nothing themselves.
+struct ObjectLock {
+  bool enabled = false;
+  std::string mode = {};    ///< "GOVERNANCE", "COMPLIANCE", or empty: no rule of its own
+  std::string period = {};  ///< "30 days", "1 year"
+};
+ObjectLock parse_object_lock(std::string_view xml);
+
 /// One object of a DeleteObjects request; every version is named, or none.
 struct Removal {
   std::string key;

@@ -137,6 +137,7 @@ Session::Attempt Session::prepare(const Call& call, const std::stop_token& stop)
                               .headers = options_.every,
                               .body = call.body,
                               .await_continue = call.await_continue,
+                              .patience = call.patience,
                               .connect_to = node(stop)},
                   .credentials = live.credentials->get(stop),
                   .region = region(stop),

@@ -27,6 +27,8 @@ struct Call {
   Headers headers = {};
   Bytes body = {};
   bool await_continue = false;
+  /// Beyond the stall timeout, for what a server works on before it answers.
+  std::chrono::nanoseconds patience{0};
 };
 
 struct Reply {

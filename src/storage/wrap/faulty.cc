@@ -61,6 +61,9 @@ class FaultyStore final : public Store {
       return 0;
     });
   }
+  std::vector<Feature> features(std::stop_token stop) override {
+    return faults_.around("features", {}, [&] { return inner_->features(stop); });
+  }
   std::vector<ObjectInfo> stat_each(std::span<const std::string> keys, std::stop_token stop) override {
     const std::string_view first = keys.empty() ? std::string_view() : keys.front();
     return faults_.around("stat", first, [&] { return inner_->stat_each(keys, stop); });

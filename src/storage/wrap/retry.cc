@@ -155,6 +155,9 @@ class RetryStore final : public Store {
       return 0;
     });
   }
+  std::vector<Feature> features(std::stop_token stop) override {
+    return repeat_("features", {}, stop, [&] { return inner_->features(stop); });
+  }
   std::vector<ObjectInfo> stat_each(std::span<const std::string> keys, std::stop_token stop) override {
     const std::string_view first = keys.empty() ? std::string_view() : keys.front();
     return repeat_("stat", first, stop, [&] { return inner_->stat_each(keys, stop); });

@@ -41,6 +41,7 @@ class ThrottledStore final : public Store {
     return inner_->stat(key, stop);
   }
   void settle(std::string_view key, std::stop_token stop) override { inner_->settle(key, stop); }
+  std::vector<Feature> features(std::stop_token stop) override { return inner_->features(stop); }
   std::vector<ObjectInfo> stat_each(std::span<const std::string> keys, std::stop_token stop) override {
     return inner_->stat_each(keys, stop);
   }
