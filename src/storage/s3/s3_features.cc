@@ -13,17 +13,26 @@ std::string refusal(const Reply& reply) {
   return fmt::format("not told ({}{}{})", reply.answer.status, reply.fault.code.empty() ? "" : " ", reply.fault.code);
 }
 
-std::string versions(const Reply& reply) {
+/// `read` of the answer's body; Swift answers what it does not know with a listing.
+template <class Read>
+std::string told(const Reply& reply, Read&& read) {
   if (!reply.ok()) return refusal(reply);
-  const std::string status = parse_versioning(reply.answer.body);
+  try {
+    return read(reply.answer.body);
+  } catch (const Error& error) {
+    if (error.code() != Errc::corrupt) throw;
+    return "not told (the server does not know the question)";
+  }
+}
+
+std::string versions(std::string_view body) {
+  const std::string status = parse_versioning(body);
   if (status == "Enabled") return "kept";
   return status.empty() ? "not kept" : fmt::format("not kept now ({})", status);
 }
 
-std::string object_lock(const Reply& reply) {
-  if (reply.answer.status == 404) return "off";
-  if (!reply.ok()) return refusal(reply);
-  const ObjectLock lock = parse_object_lock(reply.answer.body);
+std::string object_lock(std::string_view body) {
+  const ObjectLock lock = parse_object_lock(body);
   if (!lock.enabled) return "off";
   return lock.mode.empty() ? "on, no rule of the bucket's" : fmt::format("on, {} in mode {}", lock.period, lock.mode);
 }
@@ -33,14 +42,15 @@ std::string object_lock(const Reply& reply) {
 std::vector<Feature> BucketStore::features(std::stop_token stop) {
   using Belief = Conditions::Belief;
   const Belief if_absent = conditions_.if_absent();
+  const Reply versioning = session_.perform({.action = "GetBucketVersioning", .query = "versioning="}, stop);
+  const Reply lock = session_.perform({.action = "GetBucketObjectLockConfiguration", .query = "object-lock="}, stop);
   return {{"put if absent", if_absent == Belief::honoured  ? "by the server"
                             : if_absent == Belief::ignored ? "the server ignores it: asked for before each put"
                                                            : "not tried yet"},
           {"checksums", sends_checksums_ ? "CRC32C sent with each put" : "the server does not know them"},
           {"removal in batches", removes_batches_ ? "yes" : "no: one request for each object"},
-          {"versions", versions(session_.perform({.action = "GetBucketVersioning", .query = "versioning="}, stop))},
-          {"object lock", object_lock(session_.perform(
-                              {.action = "GetBucketObjectLockConfiguration", .query = "object-lock="}, stop))}};
+          {"versions", told(versioning, versions)},
+          {"object lock", lock.answer.status == 404 ? "off" : told(lock, object_lock)}};
 }
 
 }  // namespace seawall::storage::s3
