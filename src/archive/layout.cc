@@ -21,6 +21,7 @@ std::string metadata_object(std::string_view backup) { return in_backup(backup, 
 std::string files_metadata_object(std::string_view backup) { return in_backup(backup, "files_metadata.json"); }
 std::string manifest_object(std::string_view backup) { return in_backup(backup, "seawall.json"); }
 std::string lease_object(std::string_view backup) { return in_backup(backup, "seawall_lease.json"); }
+std::string server_manifest_object(std::string_view backup) { return in_backup(backup, "backup_manifest"); }
 std::string parts_folder(std::string_view backup) { return in_backup(backup, "tar_partitions/"); }
 std::string part_name(unsigned number) { return fmt::format("part_{:03}.tar", number); }
 

@@ -39,19 +39,17 @@ int run(const Args& args, App& app) {
   ops::PostgresSettings postgres;
   app.sources.load(settings);
   app.sources.load(postgres);
-  if (args.data_directory.empty()) {
-    throw Error(Errc::unsupported,
-                "a backup over the replication protocol (backup-push without a directory) is not in "
-                "this version; give the data directory");
-  }
   const pipeline::Repository repository = app.open_repository();
   refuse_unknown_storage(args.target_storage, repository);
   warn_about_full(args, settings, app);
 
+  const bool remote = args.data_directory.empty();
+  // The server that verifies what it sends fails the backup for one bad page, so it must have been asked for.
+  const bool verify = settings.verify_page_checksums() && (!remote || settings.verify_page_checksums.given());
   ops::TakeBackupRequest request{
-      .data_directory = args.data_directory,
+      .data_directory = remote ? std::nullopt : std::optional(args.data_directory),
       .permanent = args.permanent,
-      .verify = args.verify || settings.verify_page_checksums(),
+      .verify = args.verify || verify,
       .store_all_corrupt_blocks = args.store_all_corrupt || settings.store_all_corrupt_blocks(),
       .without_files_metadata = args.without_files_metadata || settings.without_files_metadata(),
       .unlimited = app.turbo,
@@ -69,7 +67,8 @@ std::unique_ptr<cli::AnyCommand> backup_push_command() {
       .name = "backup-push",
       .summary = "Take a base backup of a running cluster",
       .manual = manuals::backup_push,
-      .positionals = {{"db_directory", "", "The cluster's data directory.", &Args::data_directory}},
+      .positionals = {{"db_directory", "", "The cluster's data directory; without it the server sends its files.",
+                       &Args::data_directory}},
       .options = {{"permanent", "", "Mark the backup permanent: retention never removes it.", &Args::permanent, 'p'},
                   {"full", "", "A full backup even where a delta would be possible.", &Args::full, 'f'},
                   {"verify", "", "Verify page checksums (the default if the cluster has them).", &Args::verify, 'v'},

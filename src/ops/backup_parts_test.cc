@@ -255,11 +255,11 @@ TEST_F(BackupParts, FilesMetadataSaysWhatCame) {
   pack();
   PartWriter control(repository_, backup_, archive::control_part, {});
   control.add({.name = "/global/pg_control", .bytes = 3}, {}, bytes_of("abc"));
-  record_->add(control.finish(), /*in_files=*/false, /*in_tar_file_sets=*/false);
+  record_->add(control.finish(), PartKind::control);
   PartWriter labels(repository_, backup_, archive::label_part, {});
   labels.add({.name = "backup_label", .bytes = 5}, {}, bytes_of("START"));
   labels.add({.name = "tablespace_map"}, {}, {});
-  record_->add(labels.finish(), /*in_files=*/false, /*in_tar_file_sets=*/true);
+  record_->add(labels.finish(), PartKind::labels);
   finish();
 
   const auto files = this->files();

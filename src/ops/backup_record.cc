@@ -22,7 +22,8 @@ BackupRecord::BackupRecord(const pipeline::Repository& repository, std::string b
   files_.emplace(*files_object_);
 }
 
-void BackupRecord::add(const PackedPart& part, bool in_files, bool in_tar_file_sets) {
+void BackupRecord::add(const PackedPart& part, PartKind kind) {
+  const bool in_tar_file_sets = kind == PartKind::files || kind == PartKind::labels;
   std::lock_guard lock(mutex_);
   manifest_.object({.name = "tar_partitions/" + part.object_name,
                     .bytes = part.stored.object.bytes,
@@ -34,7 +35,7 @@ void BackupRecord::add(const PackedPart& part, bool in_files, bool in_tar_file_s
   for (const PackedMember& member : part.members) {
     manifest_.member({.name = member.name, .offset = member.offset, .bytes = member.bytes, .digest = member.digest});
     corrupt_blocks_ += member.corrupt_blocks.size();
-    if (files_ && in_files) {
+    if (files_ && (kind == PartKind::files || (kind == PartKind::streamed && member.is_file))) {
       archive::FileEntry entry{.name = member.name, .modified = member.modified};
       entry.corrupt_count = member.corrupt_blocks.size();
       entry.corrupt_blocks = member.corrupt_blocks;
@@ -69,11 +70,12 @@ void BackupRecord::finish_files_metadata() {
   add_object("files_metadata.json", files_object_->commit());
 }
 
-void BackupRecord::add_object(std::string_view name, const pipeline::Stored& stored) {
+void BackupRecord::add_object(std::string_view name, const pipeline::Stored& stored,
+                              std::optional<std::uint64_t> raw_bytes) {
   manifest_.object({.name = std::string(name),
                     .bytes = stored.object.bytes,
                     .digest = stored.digest,
-                    .raw_bytes = stored.object.bytes,
+                    .raw_bytes = raw_bytes.value_or(stored.object.bytes),
                     .raw_stride = 0,
                     .block_offsets = {}});
   objects_.push_back(stored.object);

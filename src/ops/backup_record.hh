@@ -24,6 +24,15 @@ struct PackedMember {
   std::uint64_t bytes = 0;
   Digest digest;
   std::vector<std::uint32_t> corrupt_blocks;
+  bool is_file = true;  ///< else a directory or a link
+};
+
+/// What a part holds, which decides in which lists of files_metadata.json its members are, as with WAL-G.
+enum class PartKind {
+  files,     ///< of the walk: Files and TarFileSets
+  streamed,  ///< sent by the server: Files alone, and but regular files
+  labels,    ///< backup_label and tablespace_map: TarFileSets alone
+  control,   ///< pg_control: neither
 };
 
 /// A finished part.
@@ -49,9 +58,7 @@ class BackupRecord {
   BackupRecord(const pipeline::Repository& repository, std::string backup, const archive::ManifestHeader& header,
                Options options, std::stop_token stop);
 
-  /// `in_files`: false for pg_control and the labels, which WAL-G keeps out of Files (and pg_control out of
-  /// TarFileSets as well).
-  void add(const PackedPart& part, bool in_files, bool in_tar_file_sets);
+  void add(const PackedPart& part, PartKind kind);
 
   std::uint64_t body_bytes() const noexcept { return body_bytes_; }
   std::uint64_t stored_bytes() const noexcept { return stored_bytes_; }
@@ -62,8 +69,10 @@ class BackupRecord {
   /// Null if there is no files_metadata.json. Sections up to TarFileSets are written; the caller may add databases.
   archive::FilesMetadataWriter* finish_files();
   void finish_files_metadata();
-  /// Adds an object that was put otherwise (metadata.json).
-  void add_object(std::string_view name, const pipeline::Stored& stored);
+  /// Adds an object that was put otherwise (metadata.json). `raw_bytes`: what it decodes to; nothing: it is stored as
+  /// it is.
+  void add_object(std::string_view name, const pipeline::Stored& stored,
+                  std::optional<std::uint64_t> raw_bytes = std::nullopt);
   void finish_manifest();
 
  private:

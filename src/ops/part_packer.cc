@@ -9,12 +9,12 @@
 namespace seawall::ops {
 
 PartWriter::PartWriter(const pipeline::Repository& repository, std::string_view backup, std::string_view name,
-                       std::stop_token stop)
+                       std::stop_token stop, const PartAlone& alone)
     : part_{.object_name = pipeline::with_suffix(name, *repository.codec), .block_stride = part_index_stride},
       writer_(repository, archive::parts_folder(backup) + std::string(name), {},
               {.key = part_.object_name,
-               .size_hint = std::nullopt,
-               .pool = nullptr,
+               .size_hint = alone.expected_bytes,
+               .pool = alone.pool,
                .block_index = &part_.block_offsets,
                .index_stride = part_index_stride},
               std::move(stop)) {}
@@ -31,6 +31,7 @@ void PartWriter::put_zeros(std::size_t n) {
 
 void PartWriter::begin(const archive::Member& header) {
   part_.members.push_back({.name = header.name, .offset = raw_bytes_, .bytes = header.bytes});
+  part_.members.back().is_file = header.type == archive::MemberType::file;
   put(bytes_of(archive::tar_header(header)));
 }
 
@@ -57,12 +58,27 @@ void PartWriter::add(PendingMember& member) {
 }
 
 void PartWriter::add(const archive::Member& header, Time modified, Bytes body) {
+  begin(header, modified);
+  this->body(body);
+  end();
+}
+
+void PartWriter::begin(const archive::Member& header, Time modified) {
   begin(header);
-  put(body);
-  put_zeros(archive::tar_padding(body.size()));
   part_.members.back().modified = modified;
-  part_.members.back().digest = digest_of(body);
-  part_.body_bytes += body.size();
+  digester_.reset();
+}
+
+void PartWriter::body(Bytes data) {
+  put(data);
+  digester_.update(data);
+}
+
+void PartWriter::end() {
+  PackedMember& packed = part_.members.back();
+  put_zeros(archive::tar_padding(packed.bytes));
+  packed.digest = digester_.value();
+  part_.body_bytes += packed.bytes;
 }
 
 PackedPart PartWriter::finish() {
@@ -75,7 +91,7 @@ PackedPart PartWriter::finish() {
 void pack_members(MemberSource& source, PackingPlan& plan, BackupRecord& record, const Run& run) {
   std::optional<PartWriter> part;
   const auto close = [&] {
-    record.add(part->finish(), /*in_files=*/true, /*in_tar_file_sets=*/true);
+    record.add(part->finish(), PartKind::files);
     part.reset();
   };
   while (const std::unique_ptr<PendingMember> member = source.next()) {

@@ -15,6 +15,12 @@ namespace seawall::ops {
 /// part before it.
 inline constexpr std::uint64_t part_index_stride = std::uint64_t{4} << 20;
 
+/// For the only part that is being written: it is compressed on all CPUs.
+struct PartAlone {
+  CpuPool* pool = nullptr;  ///< null: on this thread
+  std::optional<std::uint64_t> expected_bytes = {};
+};
+
 /// Writes one tar part: a straight line from the file's pread to the stored object. The read lands in the encoder's
 /// own buffer behind the tar header, where the page checksum, the digest and the compressor find it in the CPU cache.
 /// One thread.
@@ -22,11 +28,15 @@ class PartWriter {
  public:
   /// `name`: "part_001.tar", without suffix.
   PartWriter(const pipeline::Repository& repository, std::string_view backup, std::string_view name,
-             std::stop_token stop);
+             std::stop_token stop, const PartAlone& alone = {});
 
   void add(PendingMember& member);
   /// A member whose body is at hand (labels, pg_control).
   void add(const archive::Member& header, Time modified, Bytes body);
+  /// A member whose body comes in pieces: begin, body…, end; of a directory or a link begin and end.
+  void begin(const archive::Member& header, Time modified);
+  void body(Bytes data);
+  void end();
   std::uint64_t body_bytes() const noexcept { return part_.body_bytes; }
   PackedPart finish();
 
@@ -38,6 +48,7 @@ class PartWriter {
   PackedPart part_;
   pipeline::EncodedObjectWriter writer_;
   std::uint64_t raw_bytes_ = 0;
+  Digester digester_;  // of the body that comes in pieces
 };
 
 /// What the packing threads of a backup share.

@@ -1,16 +1,19 @@
 #include "ops/restore_backup.hh"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <atomic>
 
 #include "archive/layout.hh"
+#include "base/file.hh"
 #include "base/text.hh"
 #include "ops/directory_sink.hh"
 #include "ops/host.hh"
 #include "ops/restore_chain.hh"
 #include "ops/restore_destination.hh"
+#include "ops/server_manifest_check.hh"
 #include "pipeline/object_reader.hh"
 
 namespace seawall::ops {
@@ -36,19 +39,34 @@ class Restore {
   void announce(const RestoreDestination& destination) const;
   std::vector<const storage::ObjectInfo*> parts_of(std::size_t index) const;
   void unpack(std::size_t index, RestoredDirectory& directory);
-  void unpack_part(std::size_t index, const storage::ObjectInfo& part, RestoredDirectory& directory, const Run& run);
+  void unpack_part(std::size_t index, const storage::ObjectInfo& part, RestoredDirectory& directory,
+                   ServerManifestCheck* check, const Run& run);
   Treatment treatment(std::size_t index, bool control_part, const archive::Member& member,
                       std::string_view relative) const;
   Treatment treatment_of_utility(const RestoreLevel& level, bool control_part, std::string_view relative) const;
   bool is_newest(std::size_t index) const { return index + 1 == chain_.levels().size(); }
   void warn_of_absent_pages(const RestoredDirectory& directory) const;
   void check_utilities(const RestoredDirectory& directory) const;
+  std::optional<pipeline::Found> server_manifest(std::size_t index) const;
+  void check_server_manifest(std::size_t index, const pipeline::Found& found, ServerManifestCheck& check,
+                             const RestoreDestination& destination) const;
 
   const pipeline::Repository& repository_;
   const RestoreRequest& request_;
   const RestoreSettings& settings_;
   const Run& run_;
   RestoreChain chain_;
+  ServerManifestCheck received_;
+};
+
+/// Hands what it is given to the body of a member.
+class BodySink final : public Sink {
+ public:
+  explicit BodySink(archive::MemberSink& to) : to_(to) {}
+  void write(Bytes data) override { to_.body(data); }
+
+ private:
+  archive::MemberSink& to_;
 };
 
 bool Restore::backwards() const {
@@ -158,6 +176,40 @@ void Restore::unpack(std::size_t index, RestoredDirectory& directory) {
   workers.join();
   if (is_newest(index)) check_utilities(directory);
   chain_.check_brought(index, backwards());
+  if (const archive::ManifestObject* object = server_manifest()) check_server_manifest(*object, directory);
+}
+
+/// Of a backup that the server sent; null if there is none, or deltas have changed since what it says.
+const archive::ManifestObject* Restore::server_manifest() const {
+  const RestoreLevel& level = chain_.levels().back();
+  if (chain_.levels().size() > 1 || !level.manifest) return nullptr;
+  for (const archive::ManifestObject& object : level.manifest->objects) {
+    if (archive::server_manifest_object(level.name).ends_with("/" + object.name.substr(0, object.name.find('.')))) {
+      return &object;
+    }
+  }
+  return nullptr;
+}
+
+/// The manifest is kept among the files, where pg_verifybackup looks for it.
+void Restore::check_server_manifest(const archive::ManifestObject& object, RestoredDirectory& directory) {
+  const std::string key = repository_.key(archive::backups_folder) + chain_.levels().back().name + "/" + object.name;
+  const std::filesystem::path path = directory.root() / "backup_manifest";
+  archive::Member member{.name = path.filename(), .bytes = object.raw_bytes};
+  if (const auto label = try_open_file(directory.root() / "backup_label", O_RDONLY)) {
+    const struct stat status = stat_of(*label, "backup_label");
+    member.uid = status.st_uid;
+    member.gid = status.st_gid;
+  }
+  DirectorySink files(
+      directory, [](const archive::Member&) { return Treatment::whole; }, [](const archive::Member&, bool) {}, run_);
+  files.begin(member, 0);
+  BodySink body(files);
+  pipeline::pull(repository_, {.key = key, .bytes = object.bytes}, pipeline::codec_of_key(object.name), body, run_.stop,
+                 object.digest);
+  files.end();
+  FileSource manifest(open_file(path, O_RDONLY), path);
+  received_.compare(manifest, key, chain_.filter().wants_everything());
 }
 
 void Restore::unpack_part(std::size_t index, const storage::ObjectInfo& part, RestoredDirectory& directory,
@@ -174,8 +226,10 @@ void Restore::unpack_part(std::size_t index, const storage::ObjectInfo& part, Re
         if (complete && chain_.newest().files) chain_.newest().files->mark(member.name, MemberSet::complete);
       },
       run);
+  SummingSink summed(files, received_);
+  const bool sums = server_manifest() != nullptr;
   try {
-    archive::TarReader tar(files, part.key);
+    archive::TarReader tar(sums ? static_cast<archive::MemberSink&>(summed) : files, part.key);
     const archive::ManifestObject* recorded = chain_.manifest_of(level, part);
     pipeline::pull(repository_, part, pipeline::codec_of_key(part.key), tar, run.stop,
                    recorded != nullptr ? std::optional(recorded->digest) : std::nullopt);

@@ -5,124 +5,69 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <future>
 
 #include "archive/layout.hh"
 #include "base/file.hh"
-#include "base/text.hh"
-#include "base/time_text.hh"
-#include "ops/archive_identity.hh"
-#include "ops/backup_record.hh"
 #include "ops/data_directory_source.hh"
-#include "ops/host.hh"
-#include "ops/lease.hh"
 #include "ops/part_packer.hh"
-#include "ops/wal_arrival.hh"
+#include "ops/take_remote_backup.hh"
+#include "ops/unfinished_backup.hh"
 #include "postgres/control_file.hh"
-#include "postgres/session.hh"
 
 namespace seawall::ops {
 namespace {
 
-constexpr std::chrono::minutes lease_renewal{1};
-
-/// A backup on its way, from the server's start function to the sentinel.
-class Backup {
+/// A backup of the files of a data directory on this machine.
+class LocalBackup {
  public:
-  Backup(const pipeline::Repository& repository, const TakeBackupRequest& request, const TakeBackupSettings& settings,
-         const PostgresSettings& postgres, const Run& run)
+  LocalBackup(const pipeline::Repository& repository, const TakeBackupRequest& request,
+              const TakeBackupSettings& settings, const PostgresSettings& postgres, const Run& run)
       : repository_(repository),
         request_(request),
         settings_(settings),
-        postgres_(postgres),
         run_(run),
-        start_time_(run.clock.wall()) {}
+        backup_(repository, request, settings, postgres, run) {}
 
   std::string take();
 
  private:
-  void check_server();
   void check_data_directory();
-  void warn_about_archiving();
-  void start();
-  void refuse_existing();
   void pack();
-  void watch(const std::vector<std::future<void>>& workers);
-  void renew_lease_if_due();
   void store_control_file();
-  void stop();
-  void store_labels();
-  void refuse_promoted();
-  void wait_for_wal();
-  void write_metadata();
-  void write_databases(archive::FilesMetadataWriter& files);
-  void check_closure();
-  void commit();
-  archive::Sentinel sentinel() const;
-  archive::BackupMetadata metadata() const;
+  postgres::BackupStop stop();
+  void store_labels(const postgres::BackupStop& stopped);
 
   const pipeline::Repository& repository_;
   const TakeBackupRequest& request_;
   const TakeBackupSettings& settings_;
-  const PostgresSettings& postgres_;
   const Run& run_;
-  const Time start_time_;
-  Time finish_time_{};
-  std::string user_data_;
+  UnfinishedBackup backup_;
   std::string data_directory_;  // as the server sees it, links resolved
-  bool wait_for_archive_ = true;
-  std::unique_ptr<postgres::Session> session_;
-  postgres::ServerInfo server_;
-  postgres::BackupStart started_;
-  postgres::BackupStop stopped_;
-  std::string name_;
-  std::unique_ptr<Lease> lease_;
-  std::chrono::steady_clock::time_point next_renewal_{};
   std::unique_ptr<DataDirectorySource> source_;
-  std::unique_ptr<BackupRecord> record_;
 };
 
-std::string Backup::take() {
-  user_data_ = request_.user_data ? archive::canonical_user_data(*request_.user_data) : std::string{};
-  session_ = postgres::connect({}, run_);
-  server_ = session_->info();
-  check_server();
+std::string LocalBackup::take() {
   check_data_directory();
-  check_archive_identity(repository_, server_.system_identifier, run_);
-  warn_about_archiving();
-  start();
+  backup_.enter_archive();
+  backup_.begin(backup_.session().start_backup(backup_.label()));
   pack();
   store_control_file();
-  stop();
-  store_labels();
-  refuse_promoted();
-  wait_for_wal();
-  write_metadata();
-  check_closure();
-  commit();
-  return name_;
+  const postgres::BackupStop stopped = stop();
+  store_labels(stopped);
+  const postgres::Walked& walked = source_->walked();
+  backup_.commit(stopped, {.data_directory = data_directory_,
+                           .spec = walked.spec.empty() ? std::nullopt : std::optional(walked.spec),
+                           .uncompressed_bytes = backup_.record().body_bytes(),
+                           .data_catalog_bytes = walked.data_catalog_bytes,
+                           .files = source_->files()});
+  return backup_.name();
 }
 
-void Backup::check_server() {
-  if (server_.wal_level == "minimal") {
-    throw Error(Errc::config,
-                "wal_level is 'minimal': such WAL cannot recover a backup. Set wal_level to 'replica' or "
-                "'logical' and restart the server");
-  }
-  const std::uint64_t configured = std::uint64_t{postgres_.wal_segment_mb()} << 20;
-  if (postgres_.wal_segment_mb.given() && configured != server_.wal_segment_bytes) {
-    throw Error(
-        Errc::config,
-        fmt::format("WALG_PG_WAL_SIZE is {} but the server's WAL segments have {} MB; set it to {}",
-                    postgres_.wal_segment_mb(), server_.wal_segment_bytes >> 20, server_.wal_segment_bytes >> 20));
-  }
-}
-
-void Backup::check_data_directory() {
+void LocalBackup::check_data_directory() {
   std::error_code failure;
-  const std::filesystem::path given = std::filesystem::canonical(request_.data_directory, failure);
-  if (failure) throw system_error(failure.value(), request_.data_directory);
-  const std::filesystem::path servers = std::filesystem::weakly_canonical(server_.data_directory);
+  const std::filesystem::path given = std::filesystem::canonical(*request_.data_directory, failure);
+  if (failure) throw system_error(failure.value(), *request_.data_directory);
+  const std::filesystem::path servers = std::filesystem::weakly_canonical(backup_.server().data_directory);
   if (given != servers) {
     throw Error(Errc::config, fmt::format("the data directory given is {}, but the server reached runs on {}; check "
                                           "PGHOST and PGPORT, or give {}",
@@ -131,117 +76,33 @@ void Backup::check_data_directory() {
   data_directory_ = given.native();
   const std::optional<postgres::ControlFile> control = postgres::try_read_control_file(given);
   if (!control) throw Error(Errc::config, fmt::format("{} holds no global/pg_control", data_directory_));
-  if (control->system_identifier != server_.system_identifier) {
-    throw Error(Errc::foreign, fmt::format("{} belongs to cluster {}, but the server reached is cluster {}",
-                                           data_directory_, control->system_identifier, server_.system_identifier));
+  if (control->system_identifier != backup_.server().system_identifier) {
+    throw Error(Errc::foreign,
+                fmt::format("{} belongs to cluster {}, but the server reached is cluster {}", data_directory_,
+                            control->system_identifier, backup_.server().system_identifier));
   }
 }
 
-void Backup::warn_about_archiving() {
-  const bool archiver = server_.archive_mode == "always" || (server_.archive_mode == "on" && !server_.in_recovery);
-  const bool command =
-      !server_.archive_library.empty() || (!server_.archive_command.empty() && server_.archive_command != "(disabled)");
-  if (server_.in_recovery || (archiver && command)) return;
-  wait_for_archive_ = false;
-  run_.log.warning(
-      "WAL archiving is not configured (archive_mode is {}, {}): the backup can be restored only if its WAL reaches "
-      "the "
-      "archive by other means, which is not waited for",
-      server_.archive_mode, command ? "archive_command is set" : "archive_command and archive_library are empty");
-}
-
-void Backup::start() {
-  started_ = session_->start_backup("seawall " + rfc3339(start_time_));
-  name_ = archive::backup_name(started_.segment_name);
-  run_.log.info("Started backup with name {} at LSN {}", name_, started_.lsn.text());
-  refuse_existing();
-  lease_ = std::make_unique<Lease>(repository_, name_, run_);
-  next_renewal_ = run_.clock.steady() + lease_renewal;
-}
-
-void Backup::renew_lease_if_due() {
-  if (run_.clock.steady() < next_renewal_) return;
-  lease_->renew();
-  next_renewal_ = run_.clock.steady() + lease_renewal;
-}
-
-void Backup::refuse_existing() {
-  const std::string folder = repository_.key(archive::backups_folder);
-  std::string found;
-  repository_.store->list(
-      {.prefix = folder + name_},
-      [&](const storage::ObjectInfo& object) {
-        const std::string_view rest = std::string_view(object.key).substr(folder.size() + name_.size());
-        // A delta of another backup starts with the same letters: base_X_D_Y.
-        if (rest.starts_with('/') || rest == archive::sentinel_suffix) found = object.key;
-        return found.empty();
-      },
-      run_.stop);
-  if (found.empty()) return;
-  throw Error(Errc::exists,
-              fmt::format("{} is in the archive already: a backup named {} exists or was left unfinished. A "
-                          "standby gets a new name with its next restart point; what an unfinished backup "
-                          "left can be removed",
-                          found, name_));
-}
-
-void Backup::pack() {
-  const bool verify = request_.verify && server_.data_checksums;
-  if (request_.verify && !server_.data_checksums) run_.log.debug("the cluster has no page checksums to verify");
-  DataDirectorySource::Options options{.verify_pages = verify, .backup_start = started_.lsn};
-  if (settings_.disk_rate_limit().bytes > 0 && !request_.unlimited) {
-    options.limiter = std::make_shared<storage::RateLimiter>(settings_.disk_rate_limit().bytes, run_.clock);
+void LocalBackup::pack() {
+  const bool checksums = backup_.server().data_checksums;
+  if (request_.verify && !checksums) run_.log.debug("the cluster has no page checksums to verify");
+  DataDirectorySource::Options options{.verify_pages = request_.verify && checksums,
+                                       .backup_start = backup_.started().lsn};
+  if (const std::uint64_t rate = backup_.disk_rate(); rate > 0) {
+    options.limiter = std::make_shared<storage::RateLimiter>(rate, run_.clock);
   }
   source_ = std::make_unique<DataDirectorySource>(data_directory_, std::move(options), run_);
-  record_ =
-      std::make_unique<BackupRecord>(repository_, name_,
-                                     archive::ManifestHeader{.tool = "seawall " SEAWALL_VERSION,
-                                                             .system_identifier = server_.system_identifier,
-                                                             .segment_bytes = server_.wal_segment_bytes},
-                                     BackupRecord::Options{.files_metadata = !request_.without_files_metadata,
-                                                           .all_corrupt_blocks = request_.store_all_corrupt_blocks},
-                                     run_.stop);
   run_.progress.phase("backup", source_->total_bytes());
-  PackingPlan plan{.repository = repository_, .backup = name_, .part_threshold = settings_.tar_size_threshold().bytes};
+  PackingPlan plan{
+      .repository = repository_, .backup = backup_.name(), .part_threshold = settings_.tar_size_threshold().bytes};
   unsigned threads = settings_.upload_disk_concurrency();
   // Two for each CPU: while one waits for the disk or the store, the other computes.
   if (threads == 0) threads = std::min(2 * usable_cpus(), settings_.upload_concurrency());
-  WorkerGroup workers(run_.stop);
-  std::vector<std::future<void>> ends;
-  for (unsigned i = 0; i < threads; ++i) {
-    auto end = std::make_shared<std::promise<void>>();  // owned by the worker and, until it ends, by its job's copy
-    ends.push_back(end->get_future());
-    workers.start([&, end](std::stop_token stop) {
-      struct AtExit {
-        std::promise<void>& ended;
-        ~AtExit() { ended.set_value(); }
-      } at_exit{*end};
-      pack_members(*source_, plan, *record_, run_.with(stop));
-    });
-  }
-  watch(ends);
-  workers.join();
+  backup_.work(threads, [&](const Run& run) { pack_members(*source_, plan, backup_.record(), run); });
   run_.progress.done();
 }
 
-/// Until the workers are through: asks whether the session still lives, for with it the backup would be lost.
-void Backup::watch(const std::vector<std::future<void>>& workers) {
-  auto next_ping = run_.clock.steady() + settings_.alive_check_interval();
-  for (const std::future<void>& worker : workers) {
-    for (;;) {
-      const auto wake = std::min(next_ping, next_renewal_);
-      if (worker.wait_until(wake) == std::future_status::ready) break;
-      const auto now = run_.clock.steady();
-      if (now >= next_ping) {
-        session_->ping();
-        next_ping = now + settings_.alive_check_interval();
-      }
-      renew_lease_if_due();
-    }
-  }
-}
-
-void Backup::store_control_file() {
+void LocalBackup::store_control_file() {
   const std::string path = data_directory_ + "/global/pg_control";
   std::optional<std::string> content;
   // The server rewrites it in one write of a sector, but a reader may still catch it half-way: the CRC tells.
@@ -265,165 +126,33 @@ void Backup::store_control_file() {
                          .gid = status.st_gid,
                          .bytes = content->size(),
                          .modified = status.st_mtim.tv_sec};
-  PartWriter part(repository_, name_, archive::control_part, run_.stop);
+  PartWriter part(repository_, backup_.name(), archive::control_part, run_.stop);
   part.add(header, {}, bytes_of(*content));
-  record_->add(part.finish(), /*in_files=*/false, /*in_tar_file_sets=*/false);
+  backup_.record().add(part.finish(), PartKind::control);
 }
 
-void Backup::stop() {
-  session_->ping();
-  stopped_ = session_->stop_backup(settings_.stop_backup_timeout());
-  run_.log.info("Stopped backup {} at LSN {}", name_, stopped_.lsn.text());
+postgres::BackupStop LocalBackup::stop() {
+  backup_.session().ping();
+  postgres::BackupStop stopped = backup_.session().stop_backup(settings_.stop_backup_timeout());
+  run_.log.info("Stopped backup {} at LSN {}", backup_.name(), stopped.lsn.text());
+  return stopped;
 }
 
-void Backup::store_labels() {
-  PartWriter part(repository_, name_, archive::label_part, run_.stop);
+void LocalBackup::store_labels(const postgres::BackupStop& stopped) {
+  PartWriter part(repository_, backup_.name(), archive::label_part, run_.stop);
   for (const auto& [name, content] :
-       {std::pair{"backup_label", &stopped_.label}, std::pair{"tablespace_map", &stopped_.tablespace_map}}) {
+       {std::pair{"backup_label", &stopped.label}, std::pair{"tablespace_map", &stopped.tablespace_map}}) {
     part.add({.name = name, .mode = 0600, .bytes = content->size()}, {}, bytes_of(*content));
   }
-  record_->add(part.finish(), /*in_files=*/false, /*in_tar_file_sets=*/true);
-}
-
-void Backup::refuse_promoted() {
-  if (!started_.in_recovery) return;
-  const archive::Timeline now = session_->timeline();
-  if (session_->in_recovery() && now == started_.timeline) return;
-  finish_time_ = run_.clock.wall();
-  run_.log.error("backup_label of the unfinished backup {}:\n{}", name_, stopped_.label);
-  run_.log.error("tablespace_map of the unfinished backup {}:\n{}", name_, stopped_.tablespace_map);
-  run_.log.error("sentinel that was not written: {}", archive::print_sentinel(sentinel()));
-  throw Error(
-      Errc::incomplete,
-      fmt::format("the standby was promoted while backup {} ran (timeline {}, then {}): the backup may miss pages "
-                  "and is not finalized. Its parts stay without a sentinel. Take a new backup of the new primary",
-                  name_, started_.timeline, now));
-}
-
-void Backup::wait_for_wal() {
-  if (!wait_for_archive_) return;
-  await_wal(
-      repository_,
-      {.timeline = started_.timeline,
-       .from = started_.lsn,
-       .to = stopped_.lsn,
-       .segment_bytes = server_.wal_segment_bytes,
-       .on_standby = started_.in_recovery},
-      settings_.archive_timeout(), [&] { renew_lease_if_due(); }, run_);
-}
-
-void Backup::write_metadata() {
-  finish_time_ = run_.clock.wall();
-  if (archive::FilesMetadataWriter* files = record_->finish_files()) {
-    if (!settings_.disable_partial_restore()) write_databases(*files);
-  }
-  const std::string text = archive::print_metadata(metadata());
-  pipeline::ObjectWriter object(repository_, archive::metadata_object(name_), {}, text.size(), run_.stop);
-  object.write(bytes_of(text));
-  record_->add_object("metadata.json", object.commit());
-  record_->finish_files_metadata();
-  record_->finish_manifest();
-}
-
-void Backup::write_databases(archive::FilesMetadataWriter& files) {
-  for (const auto& [database, oid] : session_->databases()) {
-    try {
-      const std::unique_ptr<postgres::Session> session = postgres::connect(database, run_);
-      files.database(database, oid);
-      session->relations([&](const archive::RelationEntry& entry) { files.relation(entry); });
-    } catch (const Error& error) {
-      if (error.code() == Errc::cancelled) throw;
-      run_.log.warning("the tables of database {} are not listed in the backup, so they cannot be restored alone: {}",
-                       database, error.what());
-    }
-  }
-}
-
-/// What was acknowledged is asked for once more: nothing may be missing, and nothing else may lie among the parts,
-/// for a restore would unpack it.
-void Backup::check_closure() {
-  std::vector<storage::ObjectInfo> expected = record_->objects();
-  std::sort(expected.begin(), expected.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
-  std::size_t at = 0;
-  const std::string lease = repository_.key(archive::lease_object(name_));
-  repository_.store->list(
-      {.prefix = repository_.key(archive::backups_folder) + name_ + "/"},
-      [&](const storage::ObjectInfo& object) {
-        if (object.key == lease) return true;
-        if (at == expected.size() || object.key != expected[at].key) {
-          throw Error(Errc::incomplete,
-                      fmt::format("backup {} is not finalized: the archive holds {} where {} was expected", name_,
-                                  object.key, at < expected.size() ? expected[at].key : "nothing"));
-        }
-        if (object.bytes != expected[at].bytes) {
-          throw Error(Errc::incomplete, fmt::format("backup {} is not finalized: {} has {} bytes, {} were written",
-                                                    name_, object.key, object.bytes, expected[at].bytes));
-        }
-        ++at;
-        return true;
-      },
-      run_.stop);
-  if (at < expected.size()) {
-    throw Error(Errc::incomplete, fmt::format("backup {} is not finalized: {} is missing", name_, expected[at].key));
-  }
-}
-
-void Backup::commit() {
-  const std::string text = archive::print_sentinel(sentinel());
-  const storage::PutResult result = repository_.store->put(repository_.key(archive::sentinel_object(name_)),
-                                                           bytes_of(text), {.only_if_absent = true}, run_.stop);
-  if (!result.created) throw Error(Errc::exists, fmt::format("a backup named {} appeared meanwhile", name_));
-  run_.log.info("{} in {} files were stored as {}, peak memory {}", human_bytes(record_->body_bytes()),
-                source_->files(), human_bytes(record_->stored_bytes()), human_bytes(peak_memory_bytes()));
-  if (record_->corrupt_blocks() > 0) {
-    run_.log.error("{} pages with wrong checksums are in the backup; see CorruptBlocks in its files_metadata.json",
-                   record_->corrupt_blocks());
-  }
-}
-
-archive::Sentinel Backup::sentinel() const {
-  archive::Sentinel sentinel;
-  sentinel.start_lsn = started_.lsn;
-  sentinel.finish_lsn = stopped_.lsn;
-  sentinel.pg_version = server_.version;
-  sentinel.system_identifier = server_.system_identifier;
-  sentinel.uncompressed_bytes = static_cast<std::int64_t>(record_->body_bytes());
-  sentinel.compressed_bytes = static_cast<std::int64_t>(record_->stored_bytes());
-  sentinel.data_catalog_bytes = static_cast<std::int64_t>(source_->walked().data_catalog_bytes);
-  if (!source_->walked().spec.empty()) sentinel.spec = source_->walked().spec;
-  sentinel.user_data_json = user_data_;
-  sentinel.files_metadata_disabled = request_.without_files_metadata;
-  sentinel.start_time = start_time_;
-  sentinel.finish_time = finish_time_;
-  sentinel.hostname = host_name();
-  sentinel.data_dir = data_directory_;
-  sentinel.is_permanent = request_.permanent;
-  return sentinel;
-}
-
-archive::BackupMetadata Backup::metadata() const {
-  const archive::Sentinel s = sentinel();
-  archive::BackupMetadata metadata;
-  metadata.start_time = s.start_time;
-  metadata.finish_time = s.finish_time;
-  metadata.hostname = s.hostname;
-  metadata.data_dir = s.data_dir;
-  metadata.pg_version = s.pg_version;
-  metadata.start_lsn = s.start_lsn;
-  metadata.finish_lsn = s.finish_lsn;
-  metadata.is_permanent = s.is_permanent;
-  metadata.system_identifier = s.system_identifier;
-  metadata.uncompressed_bytes = s.uncompressed_bytes;
-  metadata.compressed_bytes = s.compressed_bytes;
-  metadata.user_data_json = s.user_data_json;
-  return metadata;
+  backup_.record().add(part.finish(), PartKind::labels);
 }
 
 }  // namespace
 
 std::string take_backup(const pipeline::Repository& repository, const TakeBackupRequest& request,
                         const TakeBackupSettings& settings, const PostgresSettings& postgres, const Run& run) {
-  return Backup(repository, request, settings, postgres, run).take();
+  if (!request.data_directory) return take_remote_backup(repository, request, settings, postgres, run);
+  return LocalBackup(repository, request, settings, postgres, run).take();
 }
 
 }  // namespace seawall::ops

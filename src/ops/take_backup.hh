@@ -31,7 +31,9 @@ struct TakeBackupSettings : UploadSettings {
       *this,
       {.name = "WALG_DISK_RATE_LIMIT",
        .initial = {0},
-       .doc = "Bytes per second that a backup reads from the data directory. 0: no limit."}};
+       .doc =
+           "Bytes per second that a backup reads from the data directory, or that the server sends without one (from "
+           "32 KiB to 1 GiB). 0: no limit."}};
   config::Setting<std::string> user_data{
       *this, {.name = "WALG_SENTINEL_USER_DATA", .doc = "JSON that is stored with a backup and can select it later."}};
   config::Setting<bool> verify_page_checksums{
@@ -78,19 +80,21 @@ struct TakeBackupSettings : UploadSettings {
 };
 
 struct TakeBackupRequest {
-  std::string data_directory;
+  /// Nothing: the files come over the replication protocol.
+  std::optional<std::string> data_directory;
   bool permanent = false;
-  bool verify = true;
+  bool verify = true;  ///< page checksums; without a directory the server does it, and a bad page fails the backup
   bool store_all_corrupt_blocks = false;
   bool without_files_metadata = false;
   bool unlimited = false;                ///< --turbo: no rate limits
   std::optional<std::string> user_data;  ///< JSON
 };
 
-/// Takes a full base backup of the running cluster on `data_directory` into `repository`: connects by libpq's own
-/// rules, starts a non-exclusive backup, streams tar parts from several threads, stops the backup, waits until all WAL
-/// between start and stop is in the archive, verifies that every object it wrote is there, and writes the sentinel
-/// last (R5). Whatever fails or stops it before that leaves no sentinel, and no backup running on the server.
+/// Takes a full base backup of a running cluster into `repository`: connects by libpq's own rules, starts a
+/// non-exclusive backup, streams tar parts of the files in `data_directory` from several threads (or has the server
+/// send them, BASE_BACKUP), stops the backup, waits until all WAL between start and stop is in the archive, verifies
+/// that every object it wrote is there, and writes the sentinel last (R5). Whatever fails or stops it before that
+/// leaves no sentinel, and no backup running on the server.
 ///
 /// Memory: part buffers (workers × about 5 MiB) and the names of the files, whatever their sizes.
 /// Errors: config (wal_level, wrong directory, wrong segment size), foreign (an archive of another cluster), exists (a

@@ -63,6 +63,22 @@ std::string take_sqlstate(std::string& message) {
   return found;
 }
 
+/// What to try when the server lets nobody in who asks for replication.
+std::string replication_advice(std::string_view sqlstate, const std::string& user) {
+  if (sqlstate == "42501") return fmt::format("; a superuser can allow it by: ALTER ROLE \"{}\" REPLICATION", user);
+  if (sqlstate == "28000") {
+    return fmt::format(
+        "; pg_hba.conf needs a line of type host or local whose database is 'replication' and whose user is \"{}\" "
+        "('all' does not include replication), then: SELECT pg_reload_conf()",
+        user);
+  }
+  if (sqlstate == "53300") {
+    return "; a base backup over the replication protocol takes one of max_wal_senders: raise it and restart the "
+           "server";
+  }
+  return {};
+}
+
 Errc code_of(std::string_view sqlstate) {
   if (sqlstate == "42501" || sqlstate.starts_with("28")) return Errc::denied;
   // 57P01 to 57P03: the server is shutting down, crashed, or not yet up.
@@ -92,7 +108,9 @@ Libpq load_libpq() {
   resolve(library, "PQerrorMessage", pq.error_message);
   resolve(library, "PQfinish", pq.finish);
   resolve(library, "PQfreeCancel", pq.free_cancel);
+  resolve(library, "PQfreemem", pq.free_memory);
   resolve(library, "PQgetCancel", pq.get_cancel);
+  resolve(library, "PQgetCopyData", pq.get_copy_data);
   resolve(library, "PQgetResult", pq.get_result);
   resolve(library, "PQgetisnull", pq.get_is_null);
   resolve(library, "PQgetlength", pq.get_length);
@@ -104,6 +122,7 @@ Libpq load_libpq() {
   resolve(library, "PQresultErrorField", pq.result_error_field);
   resolve(library, "PQresultErrorMessage", pq.result_error_message);
   resolve(library, "PQresultStatus", pq.result_status);
+  resolve(library, "PQsendQuery", pq.send_query);
   resolve(library, "PQsendQueryParams", pq.send_query_params);
   resolve(library, "PQserverVersion", pq.server_version);
   resolve(library, "PQsetErrorVerbosity", pq.set_error_verbosity);
@@ -132,10 +151,14 @@ std::int64_t Row::integer(int column) const {
   return *number;
 }
 
-Connection::Connection(std::string_view database, const Run& run)
-    : pq_(load_libpq()), run_(run), connection_(nullptr, pq_.finish), cancel_(nullptr, pq_.free_cancel) {
+Connection::Connection(const Target& target, const Run& run)
+    : pq_(load_libpq()),
+      run_(run),
+      replication_(target.replication),
+      connection_(nullptr, pq_.finish),
+      cancel_(nullptr, pq_.free_cancel) {
   run_.check();
-  open(database);
+  open(target);
   finish_connecting();
   version_ = pq_.server_version(connection_.get());
   cancel_.reset(pq_.get_cancel(connection_.get()));
@@ -148,13 +171,28 @@ std::string Connection::user() const {
   return name == nullptr ? std::string() : name;
 }
 
-void Connection::open(std::string_view database) {
-  const std::string name(database);
+std::string Connection::host() const {
+  const char* name = pq_.host(connection_.get());
+  return name == nullptr ? std::string() : name;
+}
+
+std::string Connection::port() const {
+  const char* number = pq_.port(connection_.get());
+  return number == nullptr ? std::string() : number;
+}
+
+void Connection::open(const Target& target) {
   // A parameter without a value is taken from the environment, the service file, or libpq's default.
-  const std::array keywords = {"dbname", "fallback_application_name", "client_encoding",
-                               static_cast<const char*>(nullptr)};
-  const std::array values = {name.empty() ? static_cast<const char*>(nullptr) : name.c_str(), "wal-g", "UTF8",
-                             static_cast<const char*>(nullptr)};
+  const auto given = [](const std::string& text) { return text.empty() ? nullptr : text.c_str(); };
+  const std::array<const char*, 7> keywords = {"dbname",          "host",        "port", "fallback_application_name",
+                                               "client_encoding", "replication", nullptr};
+  const std::array<const char*, 7> values = {given(target.database),
+                                             given(target.host),
+                                             given(target.port),
+                                             "wal-g",
+                                             "UTF8",
+                                             target.replication ? "true" : nullptr,
+                                             nullptr};
   connection_.reset(pq_.connect_start_params(keywords.data(), values.data(), 0));
   if (connection_ == nullptr) throw Error(Errc::io, "connecting to PostgreSQL: out of memory");
   pq_.set_error_verbosity(connection_.get(), PQERRORS_VERBOSE);
@@ -200,8 +238,9 @@ Error Connection::connection_error() const {
     code = Errc::denied;
     message += "; set PGPASSWORD, PGPASSFILE or write the password into ~/.pgpass";
   }
-  return Error(code, fmt::format("{}: {}{}", peer(), message.empty() ? "connection failed" : message,
-                                 sqlstate.empty() ? "" : fmt::format(" (SQLSTATE {})", sqlstate)));
+  return Error(code, fmt::format("{}: {}{}{}", peer(), message.empty() ? "connection failed" : message,
+                                 sqlstate.empty() ? "" : fmt::format(" (SQLSTATE {})", sqlstate),
+                                 replication_ ? replication_advice(sqlstate, user()) : ""));
 }
 
 /// True once the socket is ready, false after at most 100 ms. The socket may be another after each PQconnectPoll.
@@ -309,6 +348,61 @@ void Connection::stream(const Statement& statement, const std::function<void(con
     }
   }
   if (failure) throw *failure;
+}
+
+void Connection::give_up() {
+  cancel_statement();
+  connection_.reset();
+}
+
+void Connection::command(const Statement& statement, Answer& answer) {
+  run_.check();
+  if (pq_.send_query(connection_.get(), statement.sql.c_str()) == 0) throw broken(statement);
+  std::optional<Error> failure;
+  try {
+    std::size_t set = 0;
+    while (const Result result = next_result(statement)) {
+      const ExecStatusType status = pq_.result_status(result.get());
+      if (status == PGRES_TUPLES_OK) {
+        const int rows = pq_.row_count(result.get());
+        for (int row = 0; row < rows; ++row) answer.row(set, Row(pq_, result.get(), row));
+        ++set;
+      } else if (status == PGRES_COPY_OUT) {
+        receive_copy(statement, answer);
+      } else if (status != PGRES_COMMAND_OK) {
+        failure = statement_error(statement, result.get());
+      }
+    }
+  } catch (...) {
+    // Neither the server nor libpq can leave a copy half-way and go on.
+    give_up();
+    throw;
+  }
+  if (failure) throw *failure;
+}
+
+void Connection::receive_copy(const Statement& statement, Answer& answer) {
+  answer.begin_copy();
+  for (;;) {
+    run_.check();
+    char* data = nullptr;
+    const int got = pq_.get_copy_data(connection_.get(), &data, /*async=*/1);
+    if (got > 0) {
+      const std::unique_ptr<char, decltype(&::PQfreemem)> owner(data, pq_.free_memory);
+      answer.copied(Bytes(reinterpret_cast<const std::byte*>(data), static_cast<std::size_t>(got)));
+    } else if (got == 0) {
+      if (!wait(POLLIN)) {
+        answer.waiting();
+      } else if (pq_.consume_input(connection_.get()) == 0) {
+        throw broken(statement);
+      }
+    } else if (got == -1) {
+      break;
+    } else {
+      throw broken(statement);
+    }
+  }
+  answer.end_copy();
 }
 
 void Connection::execute(const Statement& statement) {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.hh"
 #include "base/run.hh"
 
 namespace seawall::postgres {
@@ -27,7 +28,9 @@ struct Libpq {
   decltype(&::PQerrorMessage) error_message;
   decltype(&::PQfinish) finish;
   decltype(&::PQfreeCancel) free_cancel;
+  decltype(&::PQfreemem) free_memory;
   decltype(&::PQgetCancel) get_cancel;
+  decltype(&::PQgetCopyData) get_copy_data;
   decltype(&::PQgetResult) get_result;
   decltype(&::PQgetisnull) get_is_null;
   decltype(&::PQgetlength) get_length;
@@ -39,6 +42,7 @@ struct Libpq {
   decltype(&::PQresultErrorField) result_error_field;
   decltype(&::PQresultErrorMessage) result_error_message;
   decltype(&::PQresultStatus) result_status;
+  decltype(&::PQsendQuery) send_query;
   decltype(&::PQsendQueryParams) send_query_params;
   decltype(&::PQserverVersion) server_version;
   decltype(&::PQsetErrorVerbosity) set_error_verbosity;
@@ -76,17 +80,30 @@ struct Statement {
   std::string if_denied{};            ///< what to grant, appended to the message of SQLSTATE 42501
 };
 
+/// Which server is meant, beyond libpq's own rules.
+struct Target {
+  std::string database{};  ///< empty: libpq's choice
+  std::string host{};      ///< empty, as is `port`: libpq's choice
+  std::string port{};
+  bool replication = false;  ///< the replication protocol: command() alone, and no SQL
+};
+
 /// A connection whose every wait ends within 100 ms of `run.stop`: what runs on the server is then cancelled, and
 /// Errc::cancelled is thrown. One thread at a time. Errors as Session's. No message holds a password.
 class Connection {
  public:
-  Connection(std::string_view database, const Run& run);
+  Connection(const Target& target, const Run& run);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   int server_version() const noexcept { return version_; }  ///< 150004
   std::string user() const;
+  /// As a Target names the server that was reached.
+  std::string host() const;
+  std::string port() const;
+  /// "PostgreSQL at localhost port 5432", for messages.
+  std::string peer() const;
 
   void execute(const Statement& statement);
   /// Calls `visit` for each row as it arrives; holds one row. An exception of `visit` ends the statement.
@@ -94,13 +111,27 @@ class Connection {
   /// `read` gets the only row; Errc::db if there is none or more than one.
   void one_row(const Statement& statement, const std::function<void(const Row&)>& read);
 
+  /// What the answer to a command of the replication protocol consists of, in the order in which it comes.
+  class Answer {
+   public:
+    virtual ~Answer() = default;
+    virtual void row(std::size_t set, const Row& row) = 0;  ///< `set`: which of the result sets, from 0 on
+    virtual void begin_copy() = 0;
+    virtual void copied(Bytes data) = 0;
+    virtual void end_copy() = 0;
+    virtual void waiting() = 0;  ///< some ten times a second while a copy stands still
+  };
+  /// An exception of `answer` cancels the command and leaves the connection unusable.
+  void command(const Statement& statement, Answer& answer);
+
  private:
   using Result = std::unique_ptr<PGresult, decltype(&::PQclear)>;
 
-  void open(std::string_view database);
+  void open(const Target& target);
   void finish_connecting();
   Error connection_error() const;
-  std::string peer() const;
+  void give_up();
+  void receive_copy(const Statement& statement, Answer& answer);
   bool wait(short events);
   Result next_result(const Statement& statement);
   void drain() noexcept;
@@ -110,6 +141,7 @@ class Connection {
 
   Libpq pq_;
   Run run_;
+  bool replication_ = false;
   std::unique_ptr<PGconn, decltype(&::PQfinish)> connection_;
   std::unique_ptr<PGcancel, decltype(&::PQfreeCancel)> cancel_;
   int version_ = 0;

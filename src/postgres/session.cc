@@ -106,7 +106,7 @@ class Transaction {
 
 class PqSession final : public Session {
  public:
-  PqSession(std::string_view database, const Run& run) : connection_(database, run) {
+  PqSession(std::string_view database, const Run& run) : connection_({.database = std::string(database)}, run) {
     version_ = connection_.server_version();
     if (version_ < 100000) {
       throw Error(Errc::unsupported, fmt::format("the server is PostgreSQL {}.{}; versions from 10 on are supported",
@@ -116,6 +116,8 @@ class PqSession final : public Session {
   }
 
   ServerInfo info() override;
+  std::string host() const override { return connection_.host(); }
+  std::string port() const override { return connection_.port(); }
   BackupStart start_backup(std::string_view label) override;
   BackupStop stop_backup(std::chrono::nanoseconds timeout) override;
   archive::Timeline timeline() override;

@@ -178,7 +178,7 @@ TEST_F(SessionTest, StopEndsAStatementAndLeavesNoBackupRunning) {
   wait_until_none(ours);
   Error error(Errc::bug, "not run");
   {
-    Connection connection("", run());
+    Connection connection({}, run());
     connection.execute({.activity = "start",
                         .sql = version() >= 150000 ? "SELECT pg_backup_start('l', true)"
                                                    : "SELECT pg_start_backup('l', true, false)"});
@@ -199,7 +199,7 @@ TEST_F(SessionTest, StopEndsAStatementAndLeavesNoBackupRunning) {
 }
 
 TEST_F(SessionTest, AStatementThatTakesTooLongIsATimeout) {
-  Connection connection("", run());
+  Connection connection({}, run());
   connection.execute({.activity = "limit", .sql = "SET statement_timeout = 10"});
   const Error error = failure_of([&] { connection.execute({.activity = "nap", .sql = "SELECT pg_sleep(3600)"}); });
   EXPECT_EQ(error.code(), Errc::timeout);
@@ -304,7 +304,7 @@ TEST_F(SessionTest, ASessionOutlivesAVisitorThatThrows) {
 }
 
 TEST_F(SessionTest, NoticesAreDebugLines) {
-  Connection connection("", run());
+  Connection connection({}, run());
   connection.execute({.activity = "warn", .sql = "DO $$ BEGIN RAISE WARNING 'mind the gap'; END $$"});
   EXPECT_THAT(log_.text(), AllOf(HasSubstr("DEBUG"), HasSubstr("mind the gap")));
 }
