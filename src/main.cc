@@ -19,6 +19,7 @@
 #include "commands/app.hh"
 #include "config/known_keys.hh"
 #include "crypto/settings.hh"
+#include "kms/key_services.hh"
 #include "ops/fetch_wal.hh"
 #include "ops/push_wal.hh"
 #include "ops/restore_backup.hh"
@@ -169,7 +170,8 @@ void choose_codec(const storage::StorageSettings& settings, pipeline::Repository
   repository.level = *level;
 }
 
-pipeline::Repository open_repository(const config::Sources& sources, bool unlimited, Log& log, Clock& clock) {
+pipeline::Repository open_repository(const config::Sources& sources, bool unlimited, Log& log, Clock& clock,
+                                     std::stop_token stop) {
   StoreSettings stores;
   sources.load(stores.common);
   sources.load(stores.s3);
@@ -185,7 +187,12 @@ pipeline::Repository open_repository(const config::Sources& sources, bool unlimi
   }
   crypto::CryptoSettings crypto;
   sources.load(crypto);
-  repository.crypter = crypto::make_crypter(crypto, {}, clock, log);
+  const auto services = kms::key_services({.lookup = lookup_in(sources),
+                                           .budget = settings.request_timeout(),
+                                           .clock = clock,
+                                           .log = log,
+                                           .stop = std::move(stop)});
+  repository.crypter = crypto::make_crypter(crypto, services, clock, log);
   repository.parts =
       std::make_shared<pipeline::PartPool>(settings.upload_memory().bytes, stores.s3.upload_concurrency());
   repository.store = open_store(stores, sources, unlimited, log, clock);
@@ -260,7 +267,7 @@ int run_command(const cli::Program& program, const cli::Parsed& parsed, const ch
           .global_arguments = parsed.global_arguments,
           .turbo = parsed.turbo,
           .out = std::cout,
-          .open_repository = [&] { return open_repository(sources, parsed.turbo, log, clock); },
+          .open_repository = [&] { return open_repository(sources, parsed.turbo, log, clock, signals.token()); },
           .documentation = program};
   int status = 0;
   try {

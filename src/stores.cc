@@ -37,10 +37,7 @@ std::unique_ptr<storage::Store> open_file_store(const Origin& from) {
 
 std::unique_ptr<storage::Store> open_s3_store(const Origin& from) {
   const storage::s3::S3Settings& s3 = from.settings.s3;
-  const auto lookup = [&sources = from.sources](std::string_view key) {
-    const auto value = sources.find(key);
-    return value ? std::optional(value->text) : std::nullopt;
-  };
+  const storage::s3::Lookup lookup = lookup_in(from.sources);
   // Beside WAL-G's own files of this kind. Without a home the server is asked again in each run.
   storage::s3::PutIfAbsentCache cache;
   if (const auto home = from.sources.find("HOME")) {
@@ -100,6 +97,13 @@ const Driver& chosen_driver(const config::Sources& sources, Log& log) {
 }
 
 }  // namespace
+
+storage::s3::Lookup lookup_in(const config::Sources& sources) {
+  return [&sources](std::string_view key) {
+    const auto value = sources.find(key);
+    return value ? std::optional(value->text) : std::nullopt;
+  };
+}
 
 std::shared_ptr<storage::Store> open_store(const StoreSettings& settings, const config::Sources& sources,
                                            bool unlimited, Log& log, Clock& clock) {

@@ -127,6 +127,8 @@ constexpr auto table = std::to_array<KnownKey>({
     {"AWS_ROLE_SESSION_NAME", exact, "Name of the session that takes on the role."},
     {"AWS_WEB_IDENTITY_TOKEN_FILE", exact, "File of the token with which the role is taken on."},
     {"AWS_ENDPOINT_URL_STS", exact, "Address of the service that gives temporary credentials."},
+    {"AWS_ENDPOINT_URL_KMS", exact, "Address of the service that encrypts the keys of objects (WALG_CSE_KMS_ID)."},
+    {"YC_METADATA_ADDR", exact, "Host and port of a Yandex machine's metadata service."},
     {"AWS_PROFILE", exact, "Profile of the credentials file."},
     {"AWS_DEFAULT_PROFILE", exact, "Profile where AWS_PROFILE is not set."},
     {"AWS_SHARED_CREDENTIALS_FILE", exact, "The credentials file."},

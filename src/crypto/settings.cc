@@ -52,10 +52,14 @@ std::shared_ptr<const Crypter> envelope_of(const CryptoSettings& settings, const
                              .cache = settings.envelope_cache(),
                              .clock = &clock};
   (chosen == &settings.envelope_pgp_key ? options.key.text : options.key.path) = (*chosen)();
-  return make_envelope_pgp(std::move(options),
-                           services.yandex({.key_id = settings.envelope_kms_key_id(),
-                                            .service_account_file = settings.envelope_service_account(),
-                                            .endpoint = settings.envelope_endpoint()}));
+  return make_envelope_pgp(
+      std::move(options),
+      services.yandex({.key_id = settings.envelope_kms_key_id(),
+                       .key_setting = name_of(settings.envelope_kms_key_id),
+                       .service_account_file = settings.envelope_service_account(),
+                       .account_setting = name_of(settings.envelope_service_account),
+                       .endpoint = settings.envelope_endpoint().empty() ? settings.yandex_endpoint()
+                                                                        : settings.envelope_endpoint()}));
 }
 
 std::shared_ptr<const Crypter> aws_of(const CryptoSettings& settings, const KeyServices& services) {
@@ -66,8 +70,10 @@ std::shared_ptr<const Crypter> aws_of(const CryptoSettings& settings, const KeyS
 std::shared_ptr<const Crypter> yandex_of(const CryptoSettings& settings, const KeyServices& services) {
   if (!services.yandex) throw Error(Errc::unsupported, "Yandex KMS is not part of this build");
   return make_yandex_kms(services.yandex({.key_id = settings.yandex_kms_key_id(),
+                                          .key_setting = name_of(settings.yandex_kms_key_id),
                                           .service_account_file = settings.yandex_service_account(),
-                                          .endpoint = {}}));
+                                          .account_setting = name_of(settings.yandex_service_account),
+                                          .endpoint = settings.yandex_endpoint()}));
 }
 
 std::shared_ptr<const Crypter> libsodium_of(const CryptoSettings& settings) {

@@ -72,6 +72,11 @@ struct CryptoSettings : config::Group {
       {.name = "YC_SERVICE_ACCOUNT_KEY_FILE",
        .doc = "Authorized key of the Yandex service account, JSON; not set: the account of the virtual machine.",
        .kind = "path"}};
+  config::Setting<std::string> yandex_endpoint{
+      *this,
+      {.name = "SEAWALL_YC_ENDPOINT",
+       .doc = "Address of the Yandex API, which tells where its services are; not set: the public ones. "
+              "WALG_ENVELOPE_PGP_YC_ENDPOINT comes first for the OpenPGP key ring."}};
   config::Setting<std::string> envelope_pgp_key{
       *this,
       {.name = "WALG_ENVELOPE_PGP_KEY",
@@ -103,8 +108,10 @@ struct KeyServices {
   std::function<KeyService(const std::string& key_id, const std::string& region)> aws;
   struct Yandex {
     std::string key_id;
+    std::string key_setting;           ///< that gave it, for messages
     std::string service_account_file;  ///< empty: the account of the virtual machine
-    std::string endpoint;              ///< empty: the public one
+    std::string account_setting;       ///< that gives it or could, for messages
+    std::string endpoint;              ///< of the API, which knows where its services are; empty: the public ones
   };
   std::function<KeyService(const Yandex&)> yandex;
 };

@@ -39,17 +39,15 @@ class Restore {
   void announce(const RestoreDestination& destination) const;
   std::vector<const storage::ObjectInfo*> parts_of(std::size_t index) const;
   void unpack(std::size_t index, RestoredDirectory& directory);
-  void unpack_part(std::size_t index, const storage::ObjectInfo& part, RestoredDirectory& directory,
-                   ServerManifestCheck* check, const Run& run);
+  void unpack_part(std::size_t index, const storage::ObjectInfo& part, RestoredDirectory& directory, const Run& run);
   Treatment treatment(std::size_t index, bool control_part, const archive::Member& member,
                       std::string_view relative) const;
   Treatment treatment_of_utility(const RestoreLevel& level, bool control_part, std::string_view relative) const;
   bool is_newest(std::size_t index) const { return index + 1 == chain_.levels().size(); }
   void warn_of_absent_pages(const RestoredDirectory& directory) const;
   void check_utilities(const RestoredDirectory& directory) const;
-  std::optional<pipeline::Found> server_manifest(std::size_t index) const;
-  void check_server_manifest(std::size_t index, const pipeline::Found& found, ServerManifestCheck& check,
-                             const RestoreDestination& destination) const;
+  const archive::ManifestObject* server_manifest() const;
+  void check_server_manifest(const archive::ManifestObject& object, RestoredDirectory& directory);
 
   const pipeline::Repository& repository_;
   const RestoreRequest& request_;
@@ -191,7 +189,7 @@ const archive::ManifestObject* Restore::server_manifest() const {
   return nullptr;
 }
 
-/// The manifest is kept among the files, where pg_verifybackup looks for it.
+/// The manifest of a whole restore is kept among the files, where pg_verifybackup looks for it.
 void Restore::check_server_manifest(const archive::ManifestObject& object, RestoredDirectory& directory) {
   const std::string key = repository_.key(archive::backups_folder) + chain_.levels().back().name + "/" + object.name;
   const std::filesystem::path path = directory.root() / "backup_manifest";
@@ -209,7 +207,10 @@ void Restore::check_server_manifest(const archive::ManifestObject& object, Resto
                  object.digest);
   files.end();
   FileSource manifest(open_file(path, O_RDONLY), path);
-  received_.compare(manifest, key, chain_.filter().wants_everything());
+  const bool everything = chain_.filter().wants_everything();
+  received_.compare(manifest, key, everything);
+  // Of a part of the files it would only make pg_verifybackup complain.
+  if (!everything) std::filesystem::remove(path);
 }
 
 void Restore::unpack_part(std::size_t index, const storage::ObjectInfo& part, RestoredDirectory& directory,

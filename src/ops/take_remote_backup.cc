@@ -107,9 +107,7 @@ void StreamedBackup::end_archive() {
 
 void StreamedBackup::begin(const archive::Member& member, std::uint64_t /*offset*/) {
   archive::Member named = member;
-  std::string_view name = member.name;
-  while (name.starts_with("./")) name.remove_prefix(2);
-  named.name = prefix_ + std::string(name);
+  named.name = prefix_ + member.name;
   if (part_ && part_->body_bytes() > 0 && part_->body_bytes() + named.bytes > part_threshold_) close_part();
   if (!part_) {
     part_.emplace(repository_, backup_.name(), archive::part_name(++last_part_), run_.stop,

@@ -3,77 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <exception>
 #include <mutex>
-#include <random>
 #include <utility>
 
 #include "base/error.hh"
+#include "storage/wrap/repeater.hh"
 
 namespace seawall::storage {
 namespace {
-
-/// Repeats one operation as the policy says.
-class Repeater {
- public:
-  Repeater(RetryPolicy policy, Log& log, Clock& clock) : policy_(policy), log_(log), clock_(clock) {}
-
-  template <class F>
-  auto operator()(std::string_view operation, std::string_view key, const std::stop_token& stop, F&& request) {
-    const auto start = clock_.steady();
-    for (unsigned attempt = 1;; ++attempt) {
-      try {
-        return request();
-      } catch (Error& error) {
-        if (!info(error.code()).retryable) throw;
-        const auto delay = delay_after(attempt, error);
-        if (attempt >= policy_.attempts || clock_.steady() - start + delay > policy_.budget) {
-          if (attempt > 1) {
-            error.during(fmt::format("given up after {} attempts in {:.0f} s", attempt,
-                                     std::chrono::duration<double>(clock_.steady() - start).count()));
-          }
-          throw;
-        }
-        wait(operation, key, error, attempt, delay, stop);
-      }
-    }
-  }
-
- private:
-  std::chrono::nanoseconds delay_after(unsigned attempt, const Error& error);
-  void wait(std::string_view operation, std::string_view key, const Error& error, unsigned attempt,
-            std::chrono::nanoseconds delay, const std::stop_token& stop);
-
-  const RetryPolicy policy_;
-  Log& log_;
-  Clock& clock_;
-  std::mutex mutex_;
-  std::minstd_rand random_{std::random_device{}()};
-};
-
-/// Anything up to the exponential delay: many processes that failed together must not come back together.
-std::chrono::nanoseconds Repeater::delay_after(unsigned attempt, const Error& error) {
-  const bool throttled = error.code() == Errc::throttled;
-  const auto first = throttled ? policy_.first_throttled_delay : policy_.first_delay;
-  const auto bound = throttled ? policy_.longest_throttled_delay : policy_.longest_delay;
-  const double doubled = static_cast<double>(first.count()) * std::exp2(attempt - 1);
-  const double longest = std::min(doubled, static_cast<double>(bound.count()));
-  std::lock_guard lock(mutex_);
-  const std::chrono::nanoseconds chosen(
-      std::uniform_int_distribution<std::int64_t>(0, static_cast<std::int64_t>(longest))(random_));
-  return std::max(chosen, error.retry_after().value_or(std::chrono::nanoseconds::zero()));
-}
-
-void Repeater::wait(std::string_view operation, std::string_view key, const Error& error, unsigned attempt,
-                    std::chrono::nanoseconds delay, const std::stop_token& stop) {
-  log_.warning("{} {}: {}; attempt {} of {} in {} ms", operation, key, error.what(), attempt + 1, policy_.attempts,
-               std::chrono::duration_cast<std::chrono::milliseconds>(delay).count());
-  if (!clock_.sleep(delay, stop)) {
-    throw Error(Errc::cancelled, fmt::format("{} {}: stopped on request while waiting to try again after: {}",
-                                             operation, key, error.what()));
-  }
-}
 
 bool same_content(Source& a, Source& b) {
   AlignedBuffer left(std::size_t{256} << 10);
