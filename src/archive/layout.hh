@@ -20,9 +20,10 @@ std::string metadata_object(std::string_view backup);
 std::string files_metadata_object(std::string_view backup);
 std::string manifest_object(std::string_view backup);  ///< "basebackups_005/NAME/seawall.json", ours
 std::string lease_object(std::string_view backup);     ///< "basebackups_005/NAME/seawall_lease.json", ours
-std::string server_manifest_object(std::string_view backup);  ///< the server's own backup_manifest, without suffix
-std::string parts_folder(std::string_view backup);     ///< "basebackups_005/NAME/tar_partitions/"
-std::string part_name(unsigned number);                ///< "part_001.tar"
+/// The server's own backup_manifest, without suffix.
+std::string server_manifest_object(std::string_view backup);
+std::string parts_folder(std::string_view backup);  ///< "basebackups_005/NAME/tar_partitions/"
+std::string part_name(unsigned number);             ///< "part_001.tar"
 inline constexpr std::string_view control_part = "pg_control.tar";
 inline constexpr std::string_view label_part = "backup_label.tar";
 

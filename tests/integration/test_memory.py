@@ -35,10 +35,10 @@ def fill(cluster, gib, files):
         give(directory, recursive=True)
 
 
-def push_and_fetch(scratch, archive, cluster, timeout):
+def push_and_fetch(scratch, archive, cluster, timeout, remote=False):
     archive.settings["SEAWALL_ARCHIVE_TIMEOUT"] = "60s"
-    result, peak = peak_memory(archive.start("backup-push", cluster.data, **cluster.connection(), WALG_VERIFY_PAGE_CHECKSUMS="false"),
-                               timeout)
+    where = [] if remote else [cluster.data]
+    result, peak = peak_memory(archive.start("backup-push", *where, **cluster.connection(), WALG_VERIFY_PAGE_CHECKSUMS="false"), timeout)
     assert result.code == 0, result
     assert peak <= LIMIT, f"backup-push took {peak // MIB} MiB"
     target = scratch.path / "restored"
@@ -69,6 +69,12 @@ def same(left, right):
 def test_memory_of_a_gibibyte_and_many_files(scratch, archive, cluster):
     fill(cluster, 1, 20_000)
     assert push_and_fetch(scratch, archive, cluster, 600) == 20_001
+
+
+@pytest.mark.long
+def test_memory_of_a_remote_backup(scratch, archive, cluster):
+    fill(cluster, 2, 50_000)
+    assert push_and_fetch(scratch, archive, cluster, 1800, remote=True) == 50_002
 
 
 @pytest.mark.long
