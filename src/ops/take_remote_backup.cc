@@ -214,6 +214,10 @@ std::string take_remote_backup(const pipeline::Repository& repository, const Tak
     run.log.warning("WALG_DISK_RATE_LIMIT is {}, but no server sends less than {} bytes per second", rate,
                     postgres::least_rate_kib * 1024);
   }
+  if (request.verify && !backup.server().data_checksums) run.log.debug("the cluster has no page checksums to verify");
+  if (request.verify && backup.server().data_checksums && backup.server().version < postgres::verification_since) {
+    run.log.warning("PostgreSQL 10 does not verify the checksums of the pages that it sends");
+  }
   StreamedBackup stream(repository, backup, settings.tar_size_threshold().bytes, run);
   const archive::Lsn end =
       server.receive({.label = backup.label(), .bytes_per_second = rate, .verify_checksums = request.verify}, stream);

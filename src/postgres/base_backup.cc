@@ -15,7 +15,6 @@ namespace {
 
 constexpr int parenthesised_since = 150000;
 constexpr int manifest_since = 130000;
-constexpr int verification_since = 110000;
 
 /// What is between quotes in a command of the replication protocol.
 std::string quoted(std::string_view text) {

@@ -21,6 +21,8 @@ struct BaseBackupOptions {
   bool verify_checksums = false;       ///< by the server, which fails at the end if a page is bad
 };
 
+/// First version that can verify checksums.
+inline constexpr int verification_since = 110000;
 /// Least and most that a server takes for its limit, in units of 1024 bytes per second.
 inline constexpr std::uint64_t least_rate_kib = 32;
 inline constexpr std::uint64_t most_rate_kib = std::uint64_t{1} << 20;

@@ -49,8 +49,9 @@ struct StorageSettings : config::Group {
       *this,
       {.name = "SEAWALL_REQUEST_TIMEOUT",
        .initial = std::chrono::minutes(5),
-       .doc = "How long one request to an object storage is repeated, waits included, before it counts as failed: "
-              "archive_command and restore_command end in bounded time."}};
+       .doc =
+           "How long one request to an object storage or a key service is repeated, waits included, before it fails: "
+           "archive_command and restore_command end in bounded time."}};
 };
 
 }  // namespace seawall::storage
