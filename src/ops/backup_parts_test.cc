@@ -123,7 +123,7 @@ class BackupParts : public WalTest {
       if (member->header().name == name) meanwhile();
       part.add(*member);
     }
-    record_->add(part.finish(), true, true);
+    record_->add(part.finish(), PartKind::files);
     parts_ = 1;
   }
 

@@ -95,7 +95,11 @@ void UnfinishedBackup::keep_alive() {
     session_->ping();
     next_ping_ = now + settings_.alive_check_interval();
   }
-  if (lease_ == nullptr || now < next_renewal_) return;
+  renew_lease_if_due();
+}
+
+void UnfinishedBackup::renew_lease_if_due() {
+  if (lease_ == nullptr || run_.clock.steady() < next_renewal_) return;
   lease_->renew();
   next_renewal_ = run_.clock.steady() + lease_renewal;
 }
@@ -174,7 +178,7 @@ void UnfinishedBackup::wait_for_wal() {
        .to = stopped_.lsn,
        .segment_bytes = server_.wal_segment_bytes,
        .on_standby = started_.in_recovery},
-      settings_.archive_timeout(), [&] { keep_alive(); }, run_);
+      settings_.archive_timeout(), [&] { renew_lease_if_due(); }, run_);
 }
 
 void UnfinishedBackup::write_metadata() {

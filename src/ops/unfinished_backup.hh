@@ -63,6 +63,7 @@ class UnfinishedBackup {
   void check_server();
   void warn_about_archiving();
   void refuse_existing();
+  void renew_lease_if_due();
   void refuse_promoted();
   void wait_for_wal();
   void write_metadata();
