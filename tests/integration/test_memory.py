@@ -3,10 +3,12 @@ import os
 import random
 
 import pytest
+from s3_harness import S3Archive
 from seawall_harness import MIB, give, peak_memory
 
 pytestmark = pytest.mark.once
 LIMIT = 200 * MIB
+S3_LIMIT = 256 * MIB
 WAL_LIMIT = 60 * MIB
 PAGE = 8192
 
@@ -35,12 +37,12 @@ def fill(cluster, gib, files):
         give(directory, recursive=True)
 
 
-def push_and_fetch(scratch, archive, cluster, timeout, remote=False):
+def push_and_fetch(scratch, archive, cluster, timeout, remote=False, limit=LIMIT):
     archive.settings["SEAWALL_ARCHIVE_TIMEOUT"] = "60s"
     where = [] if remote else [cluster.data]
     result, peak = peak_memory(archive.start("backup-push", *where, **cluster.connection(), WALG_VERIFY_PAGE_CHECKSUMS="false"), timeout)
     assert result.code == 0, result
-    assert peak <= LIMIT, f"backup-push took {peak // MIB} MiB"
+    assert peak <= limit, f"backup-push took {peak // MIB} MiB"
     target = scratch.path / "restored"
     result, peak = peak_memory(archive.start("backup-fetch", target, "LATEST"), timeout)
     assert result.code == 0, result
@@ -81,6 +83,26 @@ def test_memory_of_a_remote_backup(scratch, archive, cluster):
 def test_memory_of_ten_gibibytes(scratch, archive, cluster):
     fill(cluster, 10, 0)
     assert push_and_fetch(scratch, archive, cluster, 1800) == 10
+
+
+@pytest.mark.long
+def test_memory_of_ten_gibibytes_on_s3(scratch, radosgw):
+    archive = S3Archive(scratch, radosgw)
+    cluster = scratch.cluster(archive)
+    cluster.start()
+    fill(cluster, 10, 0)
+    assert push_and_fetch(scratch, archive, cluster, 3600, limit=S3_LIMIT) == 10
+
+
+@pytest.mark.long
+def test_memory_of_many_uploads_is_what_the_manual_says(scratch, radosgw):
+    """docs/storage-s3.md, Memory."""
+    archive = S3Archive(scratch, radosgw)
+    archive.settings |= {"SEAWALL_UPLOAD_MEMORY": "320mb", "WALG_UPLOAD_CONCURRENCY": "16", "S3_MAX_PART_SIZE": 20 * MIB}
+    cluster = scratch.cluster(archive)
+    cluster.start()
+    fill(cluster, 2, 0)
+    assert push_and_fetch(scratch, archive, cluster, 1800, limit=(320 + 64) * MIB) == 2
 
 
 @pytest.mark.long
