@@ -119,6 +119,8 @@ def unpack(case, directory):
         moment = int(seconds) * 10**9 + int(nanoseconds.ljust(9, "0")[:9])
         os.utime(directory / "archive" / name, ns=(moment, moment))
     harness.give(directory / "archive", recursive=True)
+    if (WALG / case / "keys").exists():
+        harness.give(shutil.copytree(WALG / case / "keys", directory / "keys"), recursive=True)
     return directory / "archive"
 
 
@@ -144,7 +146,25 @@ class CaseArchive(harness.Archive):
         super().__init__(scratch, name="empty")
         self.root = copy_archive(source, scratch.path / "archive") if copy else source
         self.case = case
-        self.settings = {**settings(case), "WALG_FILE_PREFIX": str(self.root)}
+        self.keys_directory = source.parent / "keys"
+        found = {key: value.replace("./keys", str(self.keys_directory)) for key, value in settings(case).items()}
+        self.settings = {**found, "WALG_FILE_PREFIX": str(self.root)}
+
+
+WITH_TABLESPACES = ("tablespaces", "remote-base-backup")
+
+
+def remembered(case):
+    """Where the archive says that its cluster lived."""
+    return f"/var/lib/postgresql/{FIRST_NAMES.get(case, case)}"
+
+
+def move(archive, place):
+    """The recorded places belong to no test: the same sentinels, with `place` as the directory around the cluster."""
+    for path in archive.root.glob("basebackups_005/*_sentinel.json"):
+        times = path.stat()
+        write(path, path.read_text().replace(remembered(archive.case), str(place)))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 class LineRun:
@@ -155,7 +175,7 @@ class LineRun:
         self.case_directory = harness.give(harness.mkdir(scratch.path / "case"))
         # Commands that only read share one copy, which is compared afterwards.
         self.reads = line.word in ("backup-list", "wal-fetch", "backup-fetch")
-        self.changed = line.case in ("tablespaces", "remote-base-backup") and line.word == "backup-fetch"
+        self.changed = line.case in WITH_TABLESPACES and line.word == "backup-fetch"
         self.archive = CaseArchive(scratch, line.case, source, copy=self.changed or not self.reads)
         self.work = harness.give(harness.mkdir(scratch.path / "work"))
         self.restore = harness.give(harness.mkdir(scratch.path / "restore"))
@@ -163,22 +183,18 @@ class LineRun:
 
     def places(self):
         return [("@RESTORE@", self.restore), ("@DATA@", self.data), ("@WORK@", self.work), ("@CASE@", self.case_directory),
-                ("@ARCHIVE@", self.archive.root)]
+                ("@ARCHIVE@", self.archive.root), ("@KEYS@", self.archive.keys_directory)]
 
     def real(self, text):
         for tag, path in self.places():
             text = text.replace(tag, str(path))
         return text
 
-    def remembered(self):
-        """Where the archive says that its cluster lived."""
-        recorded_as = {"without-files-metadata": "composer-nofilesmeta"}
-        return f"/var/lib/postgresql/{recorded_as.get(self.line.case, self.line.case)}"
-
     def tagged(self, text):
         for tag, path in self.places():
             text = text.replace(str(path), tag)
-        return text.replace(f"{self.remembered()}/data", "@DATA@").replace(self.remembered(), "@CASE@")
+        place = remembered(self.line.case)
+        return text.replace(f"{place}/data", "@DATA@").replace(place, "@CASE@")
 
     def prepare(self):
         """Files that the commands were given when they were recorded."""
@@ -187,11 +203,7 @@ class LineRun:
             spec = WALG / "tablespaces/expect/spec-moved.json"
             harness.give(write(self.case_directory / "spec.json", self.real(spec.read_text())))
             harness.give(write(self.case_directory / "bad.json", '{"tablespaces": ["1"]}'))
-            # The recorded places belong to no test: the same sentinels, with places of this one.
-            for path in self.archive.root.glob("basebackups_005/*_sentinel.json"):
-                times = path.stat()
-                write(path, path.read_text().replace(self.remembered(), str(self.case_directory)))
-                os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+            move(self.archive, self.case_directory)
         if self.line.name == "fetch-notempty":
             harness.give(write(harness.give(harness.mkdir(self.restore / "latest")) / "PG_VERSION", "15\n"))
         if self.line.name == "fetch-dest-exists":
@@ -207,7 +219,8 @@ class LineRun:
     def run(self):
         self.prepare()
         before = self.archive.stamps() if self.reads else None
-        result = self.archive.run(*self.arguments(), cwd=self.work, **self.line.settings)
+        settings = {key: self.real(value) for key, value in self.line.settings.items()}
+        result = self.archive.run(*self.arguments(), cwd=self.work, **settings)
         wrong = []
         if result.code != self.line.code:
             wrong.append(f"exit {result.code}, expected {self.line.code}")

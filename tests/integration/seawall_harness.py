@@ -407,8 +407,7 @@ class Cluster:
         return self.sql("select pg_create_restore_point('switch') \\g /dev/null\nselect pg_walfile_name(pg_switch_wal())")
 
     def wait_archived(self, name, seconds=60):
-        wait_until(lambda: any(self.archive.holds(f"wal_005/{name}{end}") for end in (".lz4", "")), seconds,
-                   f"{name} in the archive")
+        wait_until(lambda: name in self.archive.wal(), seconds, f"{name} in the archive")
 
     def archive_all(self):
         name = self.switch_wal()
@@ -421,9 +420,10 @@ select format('select %L, count(*), md5(coalesce(string_agg(t::text, E''\n'' ord
  where relkind = 'r' and relpersistence = 'p' and nspname not in ('pg_catalog', 'information_schema') order by 1 \gexec
 """
 
-    def digest(self, database=None):
-        """One line per ordinary table: name, rows, md5 of its rows in order."""
-        return self.sql(self.DIGESTS, database)
+    def digest(self, database=None, tables=None):
+        """One line per ordinary table, or per one of `tables`: name, rows, md5 of its rows in order."""
+        each = "select '{0}', count(*), md5(coalesce(string_agg(t::text, E'\\n' order by t::text collate \"C\"), '')) from {0} t;"
+        return self.sql(self.DIGESTS if tables is None else " ".join(each.format(table) for table in tables), database)
 
     def digest_at_restore_point(self, name, lock="pgbench_accounts, pgbench_branches, pgbench_tellers, pgbench_history"):
         """Names a restore point while writers are held back by locks, so that the digest is exactly its content."""
