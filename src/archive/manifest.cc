@@ -19,9 +19,14 @@ namespace {
 constexpr int known_version = 1;
 constexpr std::string_view digest_kind = "xxh3-128";
 constexpr std::size_t flush_bytes = std::size_t{64} << 10;
+constexpr std::string_view above_before = ",\"above\":\"";
+constexpr std::string_view above_after = "\"}\n";
+constexpr std::size_t digest_digits = 32;
+/// What follows the bytes that the last member is the digest of.
+constexpr std::size_t tail_bytes = above_before.size() + digest_digits + above_after.size();
 
 std::optional<Digest> parse_digest(std::string_view hex) {
-  if (hex.size() != 32) return std::nullopt;
+  if (hex.size() != digest_digits) return std::nullopt;
   const auto high = parse_int<std::uint64_t>(hex.substr(0, 16), 16);
   const auto low = parse_int<std::uint64_t>(hex.substr(16), 16);
   if (!high || !low) return std::nullopt;
@@ -40,7 +45,11 @@ ManifestWriter::ManifestWriter(Sink& out, const ManifestHeader& header) : out_(o
 
 void ManifestWriter::put(std::string_view text) {
   buffer_.append(text);
-  if (buffer_.size() < flush_bytes) return;
+  if (buffer_.size() >= flush_bytes) flush();
+}
+
+void ManifestWriter::flush() {
+  above_.update(bytes_of(buffer_));
   out_.write(bytes_of(buffer_));
   buffer_.clear();
 }
@@ -73,14 +82,37 @@ void ManifestWriter::end_object() {
   in_object_ = false;
 }
 
-void ManifestWriter::finish() {
+void ManifestWriter::finish(std::optional<Digest> sentinel) {
   end_object();
-  put("]}\n");
-  out_.write(bytes_of(buffer_));
-  buffer_.clear();
+  put("],\n ");
+  put(sentinel ? fmt::format("\"sentinel\":\"{}\"", sentinel->hex()) : "\"sentinel\":\"\"");
+  flush();
+  out_.write(bytes_of(fmt::format("{}{}{}", above_before, above_.value().hex(), above_after)));
 }
 
 namespace {
+
+/// Digests what passes but for the tail.
+class AboveTail final : public Source {
+ public:
+  explicit AboveTail(Source& from) : from_(from) {}
+  std::size_t read(MutableBytes into) override {
+    const std::size_t n = from_.read(into);
+    held_.append(text_of(into.first(n)));
+    if (held_.size() > tail_bytes) {
+      const std::size_t above = held_.size() - tail_bytes;
+      digester_.update(bytes_of(held_).first(above));
+      held_.erase(0, above);
+    }
+    return n;
+  }
+  Digest digest() { return digester_.value(); }
+
+ private:
+  Source& from_;
+  std::string held_;
+  Digester digester_;
+};
 
 class Reader final : public JsonEvents {
  public:
@@ -88,6 +120,7 @@ class Reader final : public JsonEvents {
 
   Manifest take() { return std::move(manifest_); }
   bool complete() const { return have_version_ && have_objects_; }
+  const std::optional<Digest>& above() const { return above_; }
 
   bool on_key(std::string_view key) override {
     field_ = field_of(key);
@@ -159,6 +192,10 @@ class Reader final : public JsonEvents {
         have_.digest = true;
         return true;
       }
+      case Field::sentinel:
+        return text.empty() || digest_into(text, manifest_.sentinel);
+      case Field::above:
+        return digest_into(text, above_);
       default:
         return wrong_type();
     }
@@ -173,6 +210,8 @@ class Reader final : public JsonEvents {
     system_identifier,
     segment_bytes,
     objects,
+    sentinel,
+    above,
     name,
     bytes,
     digest,
@@ -196,6 +235,8 @@ class Reader final : public JsonEvents {
       if (key == "system_identifier") return Field::system_identifier;
       if (key == "segment_bytes") return Field::segment_bytes;
       if (key == "objects") return Field::objects;
+      if (key == "sentinel") return Field::sentinel;
+      if (key == "above") return Field::above;
     } else if (depth() == 3) {
       if (key == "name") return Field::name;
       if (key == "bytes") return Field::bytes;
@@ -219,6 +260,11 @@ class Reader final : public JsonEvents {
     const bool ascending = std::adjacent_find(offsets.begin(), offsets.end(), std::greater_equal<>()) == offsets.end();
     if (!ascending) return fail("block offsets out of order");
     return offsets.empty() || offsets.back() < last.bytes || fail("a block offset beyond the object's end");
+  }
+
+  bool digest_into(std::string_view text, std::optional<Digest>& into) {
+    into = parse_digest(text);
+    return into || fail("a digest that is not 32 hex digits");
   }
 
   bool version(std::string_view text) {
@@ -248,13 +294,20 @@ class Reader final : public JsonEvents {
   Have have_;
   bool have_version_ = false;
   bool have_objects_ = false;
+  std::optional<Digest> above_;
 };
 
 }  // namespace
 
 Manifest read_manifest(Source& from, std::string_view origin) {
   Reader reader(origin);
-  parse_json_stream(from, reader, origin);
+  AboveTail digested(from);
+  parse_json_stream(digested, reader, origin);
+  if (reader.above() && *reader.above() != digested.digest()) {
+    throw Error(Errc::corrupt, fmt::format("{}: it does not hold the bytes that were written: their digest is {}, "
+                                           "recorded is {}",
+                                           origin, digested.digest().hex(), reader.above()->hex()));
+  }
   if (!reader.complete()) throw Error(Errc::corrupt, fmt::format("{}: no version or no objects in it", origin));
   return reader.take();
 }

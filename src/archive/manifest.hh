@@ -18,7 +18,8 @@ namespace seawall::archive {
 ///      "objects":[
 ///       {"name":"tar_partitions/part_001.tar.lz4","bytes":…,"digest":"…","raw_bytes":…,
 ///        "blocks":{"raw":4194304,"offsets":[0,…]},
-///        "members":[["/base/1/1259",OFFSET,BYTES,"digest"],…]},…]}
+///        "members":[["/base/1/1259",OFFSET,BYTES,"digest"],…]},…],
+///      "sentinel":"digest","above":"digest"}
 struct ManifestMember {
   std::string_view name;
   std::uint64_t offset = 0;  ///< of its tar header in the raw part
@@ -47,13 +48,16 @@ class ManifestWriter {
   ManifestWriter(Sink& out, const ManifestHeader& header);
   void object(const ManifestObject& object);  ///< its members follow
   void member(const ManifestMember& member);
-  void finish();
+  /// `sentinel`: digest of the bytes of the backup's sentinel, which is written later.
+  void finish(std::optional<Digest> sentinel = std::nullopt);
 
  private:
   void end_object();
   void put(std::string_view text);
+  void flush();
   Sink& out_;
   std::string buffer_;
+  Digester above_;
   bool in_object_ = false;
   bool first_object_ = true;
   bool first_member_ = true;
@@ -63,8 +67,10 @@ class ManifestWriter {
 struct Manifest {
   ManifestHeader header;
   std::vector<ManifestObject> objects;
+  std::optional<Digest> sentinel;  ///< nothing: not recorded
 };
-/// Errc::corrupt naming `origin`; Errc::unsupported for a later version.
+/// Errc::corrupt naming `origin`, also if its bytes are not those that its last member is the digest of;
+/// Errc::unsupported for a later version.
 Manifest read_manifest(Source& from, std::string_view origin);
 
 }  // namespace seawall::archive

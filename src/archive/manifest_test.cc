@@ -32,7 +32,7 @@ std::string sample() {
   writer.member({.name = "/base/1/\"q\"", .offset = 0, .bytes = 8192, .digest = {0, 1}});
   writer.member({.name = "/base/1/2", .offset = 8704, .bytes = 0, .digest = {2, 3}});
   writer.object({.name = "files_metadata.json", .bytes = 10, .digest = {4, 5}, .raw_bytes = 10});
-  writer.finish();
+  writer.finish(Digest{6, 7});
   return std::move(out.text());
 }
 
@@ -49,7 +49,9 @@ TEST(Manifest, HasOneLinePerObjectAndMember) {
       "    [\"/base/1/2\",8704,0,\"00000000000000020000000000000003\"]]},\n"
       "  {\"name\":\"files_metadata.json\",\"bytes\":10,\"digest\":\"00000000000000040000000000000005\","
       "\"raw_bytes\":10,\n"
-      "   \"members\":[]}]}\n",
+      "   \"members\":[]}],\n"
+      " \"sentinel\":\"00000000000000060000000000000007\",\"above\":\"" +
+          digest_of(bytes_of(sample()).first(sample().size() - 45)).hex() + "\"}\n",
       sample());
 }
 
@@ -70,6 +72,30 @@ TEST(Manifest, ReadsItsObjects) {
   EXPECT_EQ("files_metadata.json", manifest.objects[1].name);
   EXPECT_EQ(0u, manifest.objects[1].raw_stride);
   EXPECT_TRUE(manifest.objects[1].block_offsets.empty());
+  EXPECT_EQ((Digest{6, 7}), manifest.sentinel);
+}
+
+TEST(Manifest, NeedNotKnowTheSentinel) {
+  StringSink out;
+  ManifestWriter writer(out, {.tool = "t"});
+  writer.finish();
+  EXPECT_EQ(std::nullopt, read(out.text()).sentinel);
+}
+
+TEST(Manifest, SeesEveryFlippedBitThatMatters) {
+  const std::string good = sample();
+  const std::size_t key = good.size() - 45;  // of the digest itself: another key is one of a later writer
+  for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+    std::string changed = good;
+    changed[bit / 8] = static_cast<char>(changed[bit / 8] ^ (1 << (bit % 8)));
+    try {
+      const Manifest manifest = read(changed);
+      EXPECT_GE(bit / 8, key) << bit / 8;
+      EXPECT_EQ((Digest{1, 0xabc}), manifest.objects.at(0).digest);
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), testing::StartsWith("seawall.json: ")) << bit;
+    }
+  }
 }
 
 TEST(Manifest, PassesOverWhatLaterWritersMayAdd) {

@@ -59,7 +59,7 @@ class BackupParts : public WalTest {
   void finish() {
     record_->finish_files();
     record_->finish_files_metadata();
-    record_->finish_manifest();
+    record_->finish_manifest("{}");
   }
 
   std::string object(unsigned part) { return archive::parts_folder(backup_) + archive::part_name(part); }
@@ -298,7 +298,7 @@ TEST_F(BackupParts, WithoutFilesMetadataThereIsNone) {
   pack();
   EXPECT_EQ(record_->finish_files(), nullptr);
   record_->finish_files_metadata();
-  record_->finish_manifest();
+  record_->finish_manifest("{}");
   EXPECT_EQ(plain(archive::files_metadata_object(backup_)), "<absent>");
   EXPECT_EQ(manifest().objects.size(), 1U);
 }

@@ -81,8 +81,8 @@ void BackupRecord::add_object(std::string_view name, const pipeline::Stored& sto
   objects_.push_back(stored.object);
 }
 
-void BackupRecord::finish_manifest() {
-  manifest_.finish();
+void BackupRecord::finish_manifest(std::string_view sentinel) {
+  manifest_.finish(digest_of(bytes_of(sentinel)));
   objects_.push_back(manifest_object_.commit().object);
 }
 

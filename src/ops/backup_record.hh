@@ -73,7 +73,8 @@ class BackupRecord {
   /// it is.
   void add_object(std::string_view name, const pipeline::Stored& stored,
                   std::optional<std::uint64_t> raw_bytes = std::nullopt);
-  void finish_manifest();
+  /// `sentinel`: the text that will be stored.
+  void finish_manifest(std::string_view sentinel);
 
  private:
   const std::string folder_;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "archive/files_metadata.hh"
 #include "archive/layout.hh"
 #include "base/text.hh"
 #include "ops/backup_selection.hh"
@@ -22,6 +21,28 @@ bool is_wal_e_name(std::string_view name) {
   return name.size() == length && name.starts_with("base_") && name[offset - 1] == '_' &&
          name.substr(segment, 24).find_first_not_of(digits) == std::string_view::npos &&
          name.substr(offset).find_first_not_of(digits) == std::string_view::npos;
+}
+
+class DigestedSource final : public Source {
+ public:
+  explicit DigestedSource(Source& from) : from_(from) {}
+  std::size_t read(MutableBytes into) override {
+    const std::size_t n = from_.read(into);
+    digester_.update(into.first(n));
+    return n;
+  }
+  Digest digest() const noexcept { return digester_.value(); }
+
+ private:
+  Source& from_;
+  Digester digester_;
+};
+
+void check_digest(const std::string& key, Digest found, Digest recorded) {
+  if (found == recorded) return;
+  throw Error(Errc::corrupt, fmt::format("object '{}' does not hold the bytes that were written: their digest is {}, "
+                                         "recorded is {}",
+                                         key, found.hex(), recorded.hex()));
 }
 
 bool needs_parent(std::uint8_t flags) { return (flags & (MemberSet::incremented | MemberSet::skipped)) != 0; }
@@ -72,6 +93,7 @@ RestoreChain RestoreChain::load(const pipeline::Repository& repository, const st
 }
 
 void RestoreChain::load_level(RestoreLevel& level, std::string_view only) {
+  load_manifest(level);
   if (!only.empty()) choose(level, only);
   load_files(level);
   if (level.sentinel.is_delta() && !level.files) {
@@ -80,12 +102,31 @@ void RestoreChain::load_level(RestoreLevel& level, std::string_view only) {
                             "knows which of them are increments",
                             level.name, archive::files_metadata_object(level.name)));
   }
-  const std::string manifest = repository_.key(archive::manifest_object(level.name));
-  if (const auto source = repository_.store->try_open(manifest, {}, run_.stop)) {
-    level.manifest = archive::read_manifest(*source, manifest);
-  }
   load_parts(level);
   check_parts(level);
+}
+
+/// And holds the sentinel against it, which has been read before.
+void RestoreChain::load_manifest(RestoreLevel& level) const {
+  const std::string manifest = repository_.key(archive::manifest_object(level.name));
+  const auto source = repository_.store->try_open(manifest, {}, run_.stop);
+  if (source == nullptr) return;
+  level.manifest = archive::read_manifest(*source, manifest);
+  if (!level.manifest->sentinel) return;
+  const std::string sentinel = archive::sentinel_object(level.name);
+  const auto text = pipeline::try_get(repository_, sentinel, run_.stop);
+  check_digest(repository_.key(sentinel), digest_of(bytes_of(text.value_or(""))), *level.manifest->sentinel);
+}
+
+/// Reads files_metadata.json, or the sentinel that has its lists, to the end.
+void RestoreChain::read_lists(const RestoreLevel& level, Source& source,
+                              const archive::FilesMetadataEvents& events) const {
+  DigestedSource digested(source);
+  archive::read_files_metadata(digested, level.lists_key, events);
+  if (!level.manifest || level.lists_key != repository_.key(archive::files_metadata_object(level.name))) return;
+  for (const archive::ManifestObject& object : level.manifest->objects) {
+    if (object.name == "files_metadata.json") check_digest(level.lists_key, digested.digest(), object.digest);
+  }
 }
 
 /// Null if the backup came without lists.
@@ -106,7 +147,7 @@ void RestoreChain::choose(RestoreLevel& level, std::string_view only) {
     archive::FilesMetadataEvents events;
     events.relation = [&](const archive::RelationEntry& relation) { chosen.relation(relation); };
     events.database = [&](std::string_view name, std::uint32_t oid) { chosen.database(name, oid); };
-    archive::read_files_metadata(*source, level.lists_key, events);
+    read_lists(level, *source, events);
   }
   if (!chosen.seal()) {
     throw Error(Errc::incomplete,
@@ -150,7 +191,7 @@ void RestoreChain::load_files(RestoreLevel& level) {
   events.part = [&](std::string_view part) {
     if (!part.empty()) level.listed_parts.emplace(part);
   };
-  archive::read_files_metadata(*source, level.lists_key, events);
+  read_lists(level, *source, events);
   files.seal();
   if (any) level.files = std::move(files);
 }
@@ -260,7 +301,7 @@ std::string RestoreChain::first_of(const RestoreLevel& level,
     const auto flags = level.files->find(file);
     if (first == "?" && flags && wanted(file, *flags)) first = entry.name;
   };
-  archive::read_files_metadata(*source, level.lists_key, events);
+  read_lists(level, *source, events);
   return first;
 }
 
@@ -316,7 +357,7 @@ std::set<std::string, std::less<>> RestoreChain::useful_parts(std::size_t index)
   events.part_file = [&](std::string_view part, std::string_view name) {
     if (!useful.contains(part) && wanted(name)) useful.emplace(part);
   };
-  archive::read_files_metadata(*source, level.lists_key, events);
+  read_lists(level, *source, events);
   return useful;
 }
 

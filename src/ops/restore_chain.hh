@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "archive/files_metadata.hh"
 #include "archive/manifest.hh"
 #include "archive/sentinel.hh"
 #include "base/run.hh"
@@ -79,6 +80,8 @@ class RestoreChain {
   RestoreChain(const pipeline::Repository& repository, RestoreFilter filter, const Run& run)
       : repository_(repository), filter_(std::move(filter)), run_(run) {}
   void load_level(RestoreLevel& level, std::string_view only);
+  void load_manifest(RestoreLevel& level) const;
+  void read_lists(const RestoreLevel& level, Source& source, const archive::FilesMetadataEvents& events) const;
   std::unique_ptr<Source> open_lists(RestoreLevel& level) const;
   void choose(RestoreLevel& level, std::string_view only);
   void load_files(RestoreLevel& level);

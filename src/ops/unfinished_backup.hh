@@ -80,6 +80,7 @@ class UnfinishedBackup {
   const Run& run_;
   const Time start_time_;
   Time finish_time_{};
+  std::string sentinel_text_;
   const std::string user_data_;
   bool wait_for_archive_ = true;
   std::unique_ptr<postgres::Session> session_;

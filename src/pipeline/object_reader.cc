@@ -119,35 +119,75 @@ class Unpacking {
   const std::unique_ptr<Filter> cipher_;  // null: not encrypted
 };
 
+/// An object as it is stored, digested on its way.
+class StoredBytes {
+ public:
+  StoredBytes(const Repository& repository, const storage::ObjectInfo& object, std::stop_token stop)
+      : key_(object.key),
+        stop_(stop),
+        source_(repository.store->try_open(object.key, {.if_version = object.version}, stop)) {
+    if (source_ == nullptr) throw Error(Errc::not_found, fmt::format("object '{}' is no longer in the storage", key_));
+  }
+
+  /// Empty at the end.
+  Bytes next() {
+    const std::size_t n = source_->read(buffer_.span());
+    if (n != 0 && stop_.stop_requested())
+      throw Error(Errc::cancelled, fmt::format("reading of '{}' was stopped", key_));
+    const Bytes data = buffer_.span().first(n);
+    digester_.update(data);
+    bytes_ += n;
+    return data;
+  }
+  void drain() {
+    while (!next().empty()) {
+    }
+  }
+  Pulled pulled() const { return {.stored_bytes = bytes_, .digest = digester_.value()}; }
+  Error differs_from(Digest recorded) const {
+    return {Errc::corrupt, fmt::format("object '{}' does not hold the bytes that were written: their digest is {}, "
+                                       "recorded is {}",
+                                       key_, digester_.value().hex(), recorded.hex())};
+  }
+
+ private:
+  const std::string key_;
+  const std::stop_token stop_;
+  const std::unique_ptr<Source> source_;
+  AlignedBuffer buffer_{std::size_t{512} << 10};
+  Digester digester_;
+  std::uint64_t bytes_ = 0;
+};
+
+/// What a damaged object gives may look like anything, a wrong key for example.
+bool may_come_of_damage(Errc code) noexcept {
+  return code == Errc::corrupt || code == Errc::unsupported || code == Errc::config || code == Errc::denied;
+}
+
+void unpack(StoredBytes& stored, Unpacking& unpacking, const std::string& key) {
+  for (Bytes data = stored.next(); !data.empty(); data = stored.next()) unpacking.write(data);
+  if (stored.pulled().stored_bytes == 0) {
+    throw Error(Errc::corrupt, fmt::format("object '{}' is empty: what it held is lost", key));
+  }
+  unpacking.finish();
+}
+
 }  // namespace
 
 Pulled pull(const Repository& repository, const storage::ObjectInfo& object, const codec::Codec& codec, Sink& to,
             std::stop_token stop, std::optional<Digest> expected) {
-  const std::unique_ptr<Source> source = repository.store->try_open(object.key, {.if_version = object.version}, stop);
-  if (source == nullptr)
-    throw Error(Errc::not_found, fmt::format("object '{}' is no longer in the storage", object.key));
+  StoredBytes stored(repository, object, std::move(stop));
   Unpacking unpacking(repository, object, codec, expected.has_value(), to);
-  Digester digester;
-  Pulled pulled;
-  AlignedBuffer buffer(std::size_t{512} << 10);
-  while (const std::size_t n = source->read(buffer.span())) {
-    if (stop.stop_requested()) throw Error(Errc::cancelled, fmt::format("reading of '{}' was stopped", object.key));
-    const Bytes data = buffer.span().first(n);
-    digester.update(data);
-    unpacking.write(data);
-    pulled.stored_bytes += n;
+  try {
+    unpack(stored, unpacking, object.key);
+  } catch (const Error& error) {
+    if (!expected || !may_come_of_damage(error.code())) throw;
+    stored.drain();
+    if (stored.pulled().digest != *expected) throw stored.differs_from(*expected);
+    throw;
   }
-  if (pulled.stored_bytes == 0) {
-    throw Error(Errc::corrupt, fmt::format("object '{}' is empty: what it held is lost", object.key));
-  }
-  unpacking.finish();
-  pulled.digest = digester.value();
-  if (expected && pulled.digest != *expected) {
-    throw Error(Errc::corrupt, fmt::format("object '{}' does not hold the bytes that were written: their digest is {}, "
-                                           "recorded is {}",
-                                           object.key, pulled.digest.hex(), expected->hex()));
-  }
-  return pulled;
+  if (expected && stored.pulled().digest != *expected) throw stored.differs_from(*expected);
+  return stored.pulled();
 }
 
 std::optional<std::string> try_get(const Repository& repository, std::string_view name, std::stop_token stop,

@@ -27,7 +27,7 @@ const codec::Codec& codec_of_key(std::string_view key);
 /// Streams an object, decrypted if that is configured, through its decoder into `to`, digesting what was stored on the
 /// way. An object of 0 bytes, one that ends early or that changed meanwhile is Errc::corrupt naming the key.
 /// Errc::not_found if it is absent, Errc::config if it is encrypted though nothing says so. `expected`: the digest of
-/// the stored bytes where it is known; Errc::corrupt if they have another one.
+/// the stored bytes where it is known; Errc::corrupt if they have another one, whatever decoding them gave.
 struct Pulled {
   std::uint64_t stored_bytes = 0;
   Digest digest;  ///< of the stored bytes

@@ -11,6 +11,7 @@ import tempfile
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
+import ciphers  # noqa: E402
 import s3_harness  # noqa: E402
 import seawall_harness as harness  # noqa: E402
 from doubles.s3 import S3Double  # noqa: E402
@@ -217,3 +218,11 @@ def wal_files(session_directory, program):
     once and copied, since a test that needs no server should not wait for one."""
     made = harness.Scratch(harness.give(harness.mkdir(session_directory / "wal-files")), program)
     return s3_harness.wal_files_of(made)
+
+
+@pytest.fixture(scope="session")
+def keys(session_directory):
+    """Keys that GnuPG made: RSA of 2048 and 4096 bits, Ed25519/Curve25519 with a passphrase."""
+    made = ciphers.Keys(session_directory / "keys")
+    yield made
+    made.gpg.close()

@@ -142,13 +142,20 @@ class BackupBuilder {
       StringSink text;
       write_files_metadata(text, *repository.codec);
       put(repository, archive::files_metadata_object(name), text.text());
+      const std::string& lists = text.text();
+      objects.push_back({.name = "files_metadata.json",
+                         .bytes = lists.size(),
+                         .digest = digest_of(bytes_of(lists)),
+                         .raw_bytes = lists.size(),
+                         .raw_stride = 0,
+                         .block_offsets = {}});
     }
     if (with_manifest) {
       StringSink text;
       archive::ManifestWriter writer(text,
                                      {.version = 1, .tool = "test", .system_identifier = 1, .segment_bytes = 1 << 20});
       for (const archive::ManifestObject& object : objects) writer.object(object);
-      writer.finish();
+      writer.finish(digest_of(bytes_of(sentinel_text(*repository.codec))));
       put(repository, archive::manifest_object(name), text.text());
     }
     put(repository, archive::sentinel_object(name), sentinel_text(*repository.codec));
