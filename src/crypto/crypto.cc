@@ -65,6 +65,8 @@ std::string_view seems_plain(Bytes head) noexcept {
   if (text.size() >= 4 && static_cast<unsigned char>(text[1]) == 0xD1 && text[2] <= 7 && text[3] == 0) {
     return "a WAL segment";
   }
+  constexpr std::size_t tar_magic_at = 257;
+  if (text.size() > tar_magic_at && text.substr(tar_magic_at).starts_with("ustar")) return "a tar archive";
   return {};
 }
 

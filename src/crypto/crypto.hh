@@ -84,7 +84,8 @@ std::shared_ptr<const Crypter> make_envelope_pgp(EnvelopePgpOptions options, Key
 /// libsodium and AWS KMS leave no sign.
 std::string_view seems_encrypted(Bytes head) noexcept;
 
-/// What a plain object that begins with `head` seems to be: "lz4", "zstd", …; empty if it shows no sign.
+/// What a plain object that begins with `head` seems to be: "lz4", "zstd", "a tar archive" (of which `head` must have
+/// 262 bytes), …; empty if it shows no sign.
 std::string_view seems_plain(Bytes head) noexcept;
 
 }  // namespace seawall::crypto

@@ -191,15 +191,16 @@ class Decryptor final : public Filter {
     unsigned char tag = 0;
     if (crypto_secretstream_xchacha20poly1305_pull(state_.get(), raw(output_.data() + opened_), &n, &tag,
                                                    raw(chunk.data()), chunk.size(), nullptr, 0) != 0) {
-      refuse_chunk();
+      refuse_chunk(chunk);
     }
     opened_ += n;
     return tag;
   }
 
-  [[noreturn]] void refuse_chunk() const {
+  [[noreturn]] void refuse_chunk(Bytes chunk) const {
     if (offset_ > header_bytes) fail("has a damaged chunk");
-    refuse_plain(name_, setting_, head_);
+    const std::string beginning = std::string(text_of(head_)).append(text_of(chunk));
+    refuse_plain(name_, setting_, bytes_of(beginning));
     throw Error(Errc::denied, fmt::format("{}: object cannot be decrypted with the key in {}: it was encrypted with "
                                           "another key (or another WALG_LIBSODIUM_KEY_TRANSFORM), or its beginning is "
                                           "damaged",

@@ -46,13 +46,18 @@ class Damage : public RestoreTest {
     return pipeline::try_get(repository_, name_in_archive, {}).value_or("<absent>");
   }
 
+  void start_empty(const codec::Codec& codec, const Cipher& cipher) {
+    repository_.store = storage::make_memory_store(clock_);
+    repository_.codec = &codec;
+    repository_.crypter = cipher.crypter;
+  }
+
   template <class Each>
   void for_each_encoding(Each each) {
     for (const Cipher& cipher : test::ciphers()) {
       for (const codec::Codec& codec : codec::all_codecs()) {
         if (codec.encode == nullptr) continue;
-        repository_.codec = &codec;
-        repository_.crypter = cipher.crypter;
+        start_empty(codec, cipher);
         SCOPED_TRACE(fmt::format("{} with {}", codec.name, cipher.name));
         each();
       }
@@ -245,8 +250,7 @@ TEST_F(DamageOfWalG, IsSeenAsTheTableSays) {
       const std::filesystem::path file = std::filesystem::path(SEAWALL_SOURCE "/tests/archives/encodings") / encoding;
       if (!std::filesystem::exists(file)) continue;
       SCOPED_TRACE(encoding);
-      repository_.codec = &codec;
-      repository_.crypter = cipher.crypter;
+      start_empty(codec, cipher);
       const std::string good_part = text_of_file(file);
       backup(good_part);
       std::filesystem::remove_all(target_);

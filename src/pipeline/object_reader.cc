@@ -79,7 +79,7 @@ class Unpacking {
       : key_(object.key),
         expects_plain_(repository.crypter == nullptr),
         decoder_(codec.decode({.key = object.key, .size_hint = object.bytes, .digest_is_checked = checked}, to)),
-        cipher_(expects_plain_ ? nullptr : repository.crypter->decrypt(object.key, *decoder_)) {}
+        cipher_(expects_plain_ ? nullptr : decrypting(*repository.crypter, object.key, *decoder_)) {}
 
   void write(Bytes data) {
     if (head_.size() < head_bytes) head_.append(text_of(data.first(std::min(data.size(), head_bytes))));
@@ -95,6 +95,16 @@ class Unpacking {
  private:
   static constexpr std::size_t head_bytes = 64;
 
+  /// What is wrong with the key is said of the object that needs it.
+  static std::unique_ptr<Filter> decrypting(const crypto::Crypter& crypter, const std::string& key, Sink& to) {
+    try {
+      return crypter.decrypt(key, to);
+    } catch (Error& error) {
+      if (std::string_view(error.what()).find(key) == std::string_view::npos) error.during(key);
+      throw;
+    }
+  }
+
   Filter& first() { return cipher_ ? *cipher_ : *decoder_; }
 
   /// Bytes that no decoder takes may be no damage: somebody else encrypts what he stores here.
@@ -103,13 +113,24 @@ class Unpacking {
     try {
       step();
     } catch (const Error& error) {
-      const std::string_view method = expects_plain_ ? crypto::seems_encrypted(bytes_of(head_)) : std::string_view();
-      if (error.code() != Errc::corrupt || method.empty()) throw;
+      if (error.code() == Errc::corrupt && expects_plain_) refuse_encrypted(error);
+      throw;
+    }
+  }
+
+  void refuse_encrypted(const Error& error) const {
+    const std::string_view method = crypto::seems_encrypted(bytes_of(head_));
+    if (!method.empty()) {
       throw Error(Errc::config,
                   fmt::format("object '{}' seems to be encrypted with {}, but no encryption is configured: "
                               "set WALG_PGP_KEY_PATH, WALG_LIBSODIUM_KEY_PATH or what it was written with",
                               key_, method));
     }
+    // libsodium leaves no sign; what begins as its codec does was damaged further on.
+    if (head_.empty() || !crypto::seems_plain(bytes_of(head_)).empty()) return;
+    throw Error(error.code(), fmt::format("{}; if the object is encrypted, set WALG_LIBSODIUM_KEY_PATH, "
+                                          "WALG_PGP_KEY_PATH or what it was written with",
+                                          error.what()));
   }
 
   const std::string key_;

@@ -125,3 +125,37 @@ def sodium_decrypt(data, key=SODIUM_KEY):
 
 def sodium_settings(key=SODIUM_KEY):
     return {"WALG_LIBSODIUM_KEY": key.hex(), "WALG_LIBSODIUM_KEY_TRANSFORM": "hex"}
+
+
+def fill(cluster):
+    cluster.sql("create table t as select g, md5(g::text) m from generate_series(1, 5000) g; create index on t(m); checkpoint")
+
+
+def recover(scratch, archive, digest, program=None, *flags):
+    """Restores and recovers with `program`, and compares the tables."""
+    restored = scratch.cluster(archive, empty=True)
+    archive.ok("backup-fetch", restored.data, "LATEST", *flags, program=program, timeout=300)
+    restored.recovery(restore_command=restored.restore_command().replace(str(scratch.program), str(program or scratch.program)))
+    restored.start(archive_mode="off")
+    restored.wait_promoted()
+    assert restored.digest() == digest
+    restored.stop()
+
+
+def backed_up(scratch, archive, writes, program=None, deltas=0):
+    """A cluster with a backup, deltas on it and WAL after them, stopped; its digest."""
+    archive.settings.update(writes)
+    cluster = scratch.cluster(archive)
+    if program:
+        command = cluster.archive_command().replace(str(scratch.program), str(program))
+        cluster.configure("postgresql.auto.conf", archive_command=command)
+    cluster.start()
+    fill(cluster)
+    for number in range(1 + deltas):
+        archive.ok("backup-push", cluster.data, program=program, timeout=300, WALG_DELTA_MAX_STEPS=deltas, **cluster.connection())
+        cluster.sql(f"update t set m = 'changed {number}' where g % 50 = {number}; checkpoint")
+    cluster.sql("insert into t select g, 'later' from generate_series(1, 100) g")
+    cluster.archive_all()
+    digest = cluster.digest()
+    cluster.stop()
+    return digest

@@ -176,8 +176,8 @@ SecretBytes gpg_export(const std::string& program, const std::string& key_id) {
   Finished result;
   run(program, {"--batch", "--no-tty", "--quiet", "--export", "--", key_id}, {}, result);
   if (result.status != 0 || result.out.text().empty()) {
-    throw Error(Errc::config,
-                fmt::format("gpg gives no public key for '{}': {}", key_id, one_line(result.messages.text())));
+    throw Error(Errc::config, fmt::format("gpg gives no public key for '{}' (WALG_GPG_KEY_ID): {}", key_id,
+                                          one_line(result.messages.text())));
   }
   return SecretBytes::copy_of(bytes_of(result.out.text()));
 }

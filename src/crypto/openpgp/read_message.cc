@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t largest_packet = 64 << 10;  // before the encrypted one
 constexpr std::size_t most_packets = 1000;
 constexpr std::size_t space_bytes = 256 << 10;
-constexpr std::size_t head_bytes = 16;
+constexpr std::size_t head_bytes = 512;
 
 class MessageReader final : public Filter {
  public:
@@ -57,8 +57,9 @@ class MessageReader final : public Filter {
       work();
     } catch (const Refused& refused) {
       if (!begun_) refuse_plain(options_.name, options_.setting, bytes_of(head_));
-      throw Error(refused.code(), fmt::format("{}: object cannot be decrypted as an OpenPGP message: {} (near byte {})",
-                                              options_.name, refused.what(), offset_));
+      throw Error(refused.code(),
+                  fmt::format("{}: object cannot be decrypted as an OpenPGP message ({}): {} (near byte {})",
+                              options_.name, options_.setting, refused.what(), offset_));
     }
   }
 
@@ -120,7 +121,10 @@ class MessageReader final : public Filter {
              fmt::format("its encrypted packet has version {}, which is not supported", version));
     }
     if (tag == Tag::unprotected && !options_.allow_unprotected) {
-      refuse(Errc::unsupported, "it has no integrity protection (MDC), so a change could not be noticed");
+      refuse(Errc::unsupported,
+             "it has no integrity protection (MDC), so a change could not be noticed; "
+             "SEAWALL_PGP_ALLOW_UNPROTECTED=true reads it "
+             "all the same");
     }
     const SessionKey session = options_.find_session(envelope_);
     if (aes_key_bytes(session.cipher) == 0) {
