@@ -119,8 +119,8 @@ class Reader final : public JsonEvents {
   explicit Reader(std::string_view origin) : origin_(origin) {}
 
   Manifest take() { return std::move(manifest_); }
-  bool complete() const { return have_version_ && have_objects_; }
-  const std::optional<Digest>& above() const { return above_; }
+  bool complete() const { return have_version_ && have_objects_ && above_; }
+  const std::optional<std::string>& above() const { return above_; }
 
   bool on_key(std::string_view key) override {
     field_ = field_of(key);
@@ -195,7 +195,8 @@ class Reader final : public JsonEvents {
       case Field::sentinel:
         return text.empty() || digest_into(text, manifest_.sentinel);
       case Field::above:
-        return digest_into(text, above_);
+        above_ = text;
+        return true;
       default:
         return wrong_type();
     }
@@ -294,7 +295,7 @@ class Reader final : public JsonEvents {
   Have have_;
   bool have_version_ = false;
   bool have_objects_ = false;
-  std::optional<Digest> above_;
+  std::optional<std::string> above_;  // as written: another spelling of it is damage
 };
 
 }  // namespace
@@ -303,12 +304,13 @@ Manifest read_manifest(Source& from, std::string_view origin) {
   Reader reader(origin);
   AboveTail digested(from);
   parse_json_stream(digested, reader, origin);
-  if (reader.above() && *reader.above() != digested.digest()) {
-    throw Error(Errc::corrupt, fmt::format("{}: it does not hold the bytes that were written: their digest is {}, "
-                                           "recorded is {}",
-                                           origin, digested.digest().hex(), reader.above()->hex()));
+  if (!reader.complete()) throw Error(Errc::corrupt, fmt::format("{}: no version, objects or digest in it", origin));
+  if (*reader.above() != digested.digest().hex()) {
+    throw Error(Errc::corrupt,
+                fmt::format("{}: it does not hold the bytes that were written: their digest is {}, "
+                            "recorded is {}",
+                            origin, digested.digest().hex(), json_string(reader.above()->substr(0, 40))));
   }
-  if (!reader.complete()) throw Error(Errc::corrupt, fmt::format("{}: no version or no objects in it", origin));
   return reader.take();
 }
 

@@ -19,6 +19,12 @@ Manifest read(std::string_view text) {
   return read_manifest(source, "seawall.json");
 }
 
+/// With the digest that ends every document.
+std::string sealed(std::string text) {
+  text.pop_back();
+  return fmt::format("{0},\"above\":\"{1}\"}}\n", text, digest_of(bytes_of(text)).hex());
+}
+
 std::string sample() {
   StringSink out;
   ManifestWriter writer(
@@ -82,16 +88,14 @@ TEST(Manifest, NeedNotKnowTheSentinel) {
   EXPECT_EQ(std::nullopt, read(out.text()).sentinel);
 }
 
-TEST(Manifest, SeesEveryFlippedBitThatMatters) {
+TEST(Manifest, SeesEveryFlippedBit) {
   const std::string good = sample();
-  const std::size_t key = good.size() - 45;  // of the digest itself: another key is one of a later writer
   for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
     std::string changed = good;
     changed[bit / 8] = static_cast<char>(changed[bit / 8] ^ (1 << (bit % 8)));
     try {
-      const Manifest manifest = read(changed);
-      EXPECT_GE(bit / 8, key) << bit / 8;
-      EXPECT_EQ((Digest{1, 0xabc}), manifest.objects.at(0).digest);
+      read(changed);
+      ADD_FAILURE() << bit;
     } catch (const Error& error) {
       EXPECT_THAT(error.what(), testing::StartsWith("seawall.json: ")) << bit;
     }
@@ -99,10 +103,10 @@ TEST(Manifest, SeesEveryFlippedBitThatMatters) {
 }
 
 TEST(Manifest, PassesOverWhatLaterWritersMayAdd) {
-  const Manifest manifest = read(fmt::format(
+  const Manifest manifest = read(sealed(fmt::format(
       "{{\"later\":{{\"objects\":[1]}},\"version\":1,\"objects\":[{{\"raw_bytes\":2,\"new\":[{{}}],\"digest\":\"{}\","
       "\"bytes\":1,\"blocks\":{{\"kind\":[3],\"raw\":9,\"offsets\":[0]}},\"name\":\"n\"}}],\"tail\":null}}",
-      zero_digest));
+      zero_digest)));
   ASSERT_EQ(1u, manifest.objects.size());
   EXPECT_EQ("n", manifest.objects[0].name);
   EXPECT_EQ(9u, manifest.objects[0].raw_stride);
@@ -125,7 +129,7 @@ TEST(Manifest, RefusesDamage) {
   const auto complete = [&](std::string_view more) {
     return fmt::format("{{\"name\":\"n\",\"bytes\":100,\"digest\":\"{}\",\"raw_bytes\":1{}}}", zero_digest, more);
   };
-  ASSERT_EQ(1u, read(with(complete(""))).objects.size());
+  ASSERT_EQ(1u, read(sealed(with(complete("")))).objects.size());
   const std::string good = sample();
   for (const std::string& text : {std::string(),
                                   std::string("{}"),

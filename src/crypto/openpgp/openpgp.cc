@@ -54,7 +54,12 @@ class OpenPgp final : public Crypter {
       const std::shared_ptr<const Ring> keys = ring();
       keys->expect_secret_keys();
       read.find_session = [keys, name = read.name](const openpgp::Envelope& envelope) {
-        return keys->find_session(name, envelope);
+        try {
+          return keys->find_session(name, envelope);
+        } catch (Error& error) {  // a passphrase is needed, and missed, with the first object
+          if (std::string_view(error.what()).find(name) == std::string_view::npos) error.during(name);
+          throw;
+        }
       };
     }
     return openpgp::read_message(std::move(read), next);
