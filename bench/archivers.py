@@ -1,5 +1,5 @@
 """The tools that are measured, all by the same few verbs. Each gets as many workers as the machine has cores, writes
-lz4, and has an archive of its own (places.py)."""
+the same encoding, and has an archive of its own (places.py)."""
 import os
 import shutil
 import subprocess
@@ -7,6 +7,22 @@ import subprocess
 from measure import Failed
 
 CORES = os.cpu_count()
+CODECS = ("lz4", "zstd", "brotli", "lzma", "none")  # those that WAL-G writes
+CIPHERS = ("none", "libsodium", "openpgp")
+
+
+class Encoding:
+    """How objects are stored: WAL-G's settings, which are seawall's."""
+
+    def __init__(self, codec, cipher, runner, repository):
+        self.is_common = (codec, cipher) == ("lz4", "none")  # what every tool writes
+        self.settings = {"WALG_COMPRESSION_METHOD": codec}
+        if cipher == "libsodium":
+            self.settings |= {"WALG_LIBSODIUM_KEY": bytes(range(32)).hex(), "WALG_LIBSODIUM_KEY_TRANSFORM": "hex"}
+        if cipher == "openpgp":  # RSA; both programs then encrypt with AES
+            key = shutil.copy(f"{repository}/src/crypto/testdata/rsa.secret.asc", runner.path("openpgp.asc"))
+            os.chmod(key, 0o644)
+            self.settings["WALG_PGP_KEY_PATH"] = key
 
 
 class Tool:
@@ -25,12 +41,11 @@ class Tool:
 class Walg(Tool):
     """WAL-G, and seawall, which takes the same commands and settings."""
 
-    def __init__(self, key, name, program, runner, cluster, place):
+    def __init__(self, key, name, program, runner, cluster, place, encoding):
         self.key, self.name, self.runner, self.place = key, name, runner, place
         self.program = runner.install(program, key)
         self.version = runner.run([self.program, "--version"]).output.strip().split("\n")[-1].replace("\t", " ")
-        self.environment = {"WALG_COMPRESSION_METHOD": "lz4", "WALG_UPLOAD_DISK_CONCURRENCY": str(CORES),
-                            "WALG_LOG_LEVEL": "NORMAL"}
+        self.environment = encoding.settings | {"WALG_UPLOAD_DISK_CONCURRENCY": str(CORES), "WALG_LOG_LEVEL": "NORMAL"}
         if cluster:
             self.attach(cluster.data, cluster.environment)
         self.variants = {}  # of backup-push: name to settings
@@ -73,15 +88,15 @@ class Walg(Tool):
 
 
 class Seawall(Walg):
-    def __init__(self, program, runner, cluster, place):
-        super().__init__("seawall", "seawall", program, runner, cluster, place)
+    def __init__(self, program, runner, cluster, place, encoding):
+        super().__init__("seawall", "seawall", program, runner, cluster, place, encoding)
         self.variants = {"": {"WALG_VERIFY_PAGE_CHECKSUMS": "false"},
                          "verifying": {"WALG_VERIFY_PAGE_CHECKSUMS": "true"}}
 
 
 class RealWalg(Walg):
-    def __init__(self, program, runner, cluster, place):
-        super().__init__("wal-g", "WAL-G", program, runner, cluster, place)
+    def __init__(self, program, runner, cluster, place, encoding):
+        super().__init__("wal-g", "WAL-G", program, runner, cluster, place, encoding)
         self.variants = {"": {"WALG_VERIFY_PAGE_CHECKSUMS": "false"}}
 
 
@@ -165,7 +180,7 @@ pg1-user=postgres
         return [self.program, f"--config={self.configuration}", "--stanza=bench"]
 
 
-def find_tools(repository, runner, cluster, place):
+def find_tools(repository, runner, cluster, place, encoding):
     """The tools that are there, and a line for each that is not."""
     tools, missing = [], []
     seawall = os.environ.get("SEAWALL_BIN")
@@ -176,12 +191,14 @@ def find_tools(repository, runner, cluster, place):
                            stdout=subprocess.DEVNULL)
     if not os.access(seawall, os.X_OK):
         raise Failed(f"{seawall} is missing: cmake --preset release && cmake --build --preset release")
-    tools.append(Seawall(seawall, runner, cluster, place))
+    tools.append(Seawall(seawall, runner, cluster, place, encoding))
     walg = os.environ.get("WALG_BIN")
     if walg and os.access(walg, os.X_OK):
-        tools.append(RealWalg(walg, runner, cluster, place))
+        tools.append(RealWalg(walg, runner, cluster, place, encoding))
     else:
         missing.append("WAL-G: not measured. Set WALG_BIN to a wal-g program built for PostgreSQL.")
+    if not encoding.is_common:
+        return tools, missing
     pgbackrest = os.environ.get("PGBACKREST_BIN") or shutil.which("pgbackrest", path="/usr/local/bin:/usr/bin:/bin")
     if pgbackrest and os.access(pgbackrest, os.X_OK):
         tools.append(PgBackRest(pgbackrest, runner, cluster, place))
