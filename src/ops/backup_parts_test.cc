@@ -158,6 +158,26 @@ TEST_F(BackupParts, EveryMemberComesOnceWithItsBytes) {
   EXPECT_EQ(raw(1).substr(raw(1).size() - 1024), std::string(1024, '\0'));
 }
 
+TEST_F(BackupParts, AHugeFileIsCompressedOnSeveralThreadsAndStoredTheSame) {
+  write_file(data_directory_ / "base/5/16384", noise(5 << 20));
+  for (const char* codec : {"lz4", "zstd", "brotli", "none"}) {
+    repository_.codec = codec::find_codec(codec);
+    walk();
+    PackingPlan alone{repository_, backup_, 1 << 20};
+    pack_members(*source_, alone, *record_, run_);
+    const std::string key = pipeline::with_suffix(object(1), *repository_.codec);
+    const std::string stored = plain(key);
+    EXPECT_TRUE(raw(1).find(noise(5 << 20).substr(0, 100000)) != std::string::npos) << codec;
+    CpuPool pool(3);
+    walk();
+    PackingPlan shared{repository_, backup_, 1 << 20};
+    shared.pool = &pool;
+    shared.pool_from_bytes = 4 << 20;
+    pack_members(*source_, shared, *record_, run_);
+    EXPECT_TRUE(plain(key) == stored) << codec;
+  }
+}
+
 TEST_F(BackupParts, PaddingIsZeros) {
   walk();
   pack();

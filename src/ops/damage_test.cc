@@ -201,7 +201,8 @@ class DamageOfWalG : public Damage {
     try {
       restore();
     } catch (const Error& error) {
-      EXPECT_THAT(error.what(), HasSubstr("part_001.tar"));
+      // A tar that ends where a file is padded may be whole: then what is missing is named.
+      EXPECT_THAT(error.what(), testing::AnyOf(HasSubstr("part_001.tar"), HasSubstr("/base/1/1259")));
       return Outcome::refused;
     }
     Files have = files();
@@ -237,7 +238,7 @@ void expect_as_documented(const Outcomes& found, const std::string& cell) {
     EXPECT_TRUE(claimed.contains(outcome)) << "docs/damage.md does not say so: " << static_cast<int>(outcome);
   }
   if (!whole_sweep()) return;
-  for (const Outcome outcome : claimed) {
+  for (const Outcome outcome : outcomes_of(cell.substr(0, cell.find("rarely")))) {
     EXPECT_TRUE(found.contains(outcome)) << "docs/damage.md says what does not happen: " << static_cast<int>(outcome);
   }
 }

@@ -95,7 +95,12 @@ void pack_members(MemberSource& source, PackingPlan& plan, BackupRecord& record,
     part.reset();
   };
   while (const std::unique_ptr<PendingMember> member = source.next()) {
-    if (!part) part.emplace(plan.repository, plan.backup, archive::part_name(++plan.last_part), run.stop);
+    if (!part) {
+      const std::uint64_t bytes = member->header().bytes;
+      PartAlone alone;
+      if (plan.pool != nullptr && bytes >= plan.pool_from_bytes) alone = {.pool = plan.pool, .expected_bytes = bytes};
+      part.emplace(plan.repository, plan.backup, archive::part_name(++plan.last_part), run.stop, alone);
+    }
     part->add(*member);
     for (const std::uint32_t block : member->corrupt_blocks()) {
       run.log.error("{}: page {} has a wrong checksum; the backup goes on and records it", member->header().name,

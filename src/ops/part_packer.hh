@@ -56,6 +56,10 @@ struct PackingPlan {
   const pipeline::Repository& repository;
   const std::string& backup;
   std::uint64_t part_threshold;  ///< a part is closed once its bodies exceed this
+  /// Compresses parts that begin with a file of at least `pool_from_bytes`: one that is more than a thread's share of
+  /// all would else keep one CPU busy while the others idle. Null: every part is compressed on its thread.
+  CpuPool* pool = nullptr;
+  std::uint64_t pool_from_bytes = 0;
   std::atomic<unsigned> last_part{0};
 };
 

@@ -17,6 +17,9 @@
 namespace seawall::ops {
 namespace {
 
+/// Below this a file is compressed in the time that it takes to share the work.
+constexpr std::uint64_t huge_file_bytes = std::uint64_t{64} << 20;
+
 /// A backup of the files of a data directory on this machine.
 class LocalBackup {
  public:
@@ -98,6 +101,9 @@ void LocalBackup::pack() {
   unsigned threads = settings_.upload_disk_concurrency();
   // Two for each CPU: while one waits for the disk or the store, the other computes.
   if (threads == 0) threads = std::min(2 * usable_cpus(), settings_.upload_concurrency());
+  std::optional<CpuPool> pool;
+  if (usable_cpus() > 1) plan.pool = &pool.emplace(usable_cpus());
+  plan.pool_from_bytes = std::max(huge_file_bytes, source_->total_bytes() / usable_cpus());
   backup_.work(threads, [&](const Run& run) { pack_members(*source_, plan, backup_.record(), run); });
   run_.progress.done();
 }
