@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "archive/layout.hh"
 #include "base/text.hh"
@@ -32,6 +33,13 @@ class DigestedSource final : public Source {
     return n;
   }
   Digest digest() const noexcept { return digester_.value(); }
+  /// Of all, what was not read yet included.
+  Digest rest() {
+    std::array<std::byte, 16384> buffer;
+    while (read(buffer) > 0) {
+    }
+    return digest();
+  }
 
  private:
   Source& from_;
@@ -121,12 +129,20 @@ void RestoreChain::load_manifest(RestoreLevel& level) const {
 /// Reads files_metadata.json, or the sentinel that has its lists, to the end.
 void RestoreChain::read_lists(const RestoreLevel& level, Source& source,
                               const archive::FilesMetadataEvents& events) const {
-  DigestedSource digested(source);
-  archive::read_files_metadata(digested, level.lists_key, events);
-  if (!level.manifest || level.lists_key != repository_.key(archive::files_metadata_object(level.name))) return;
-  for (const archive::ManifestObject& object : level.manifest->objects) {
-    if (object.name == "files_metadata.json") check_digest(level.lists_key, digested.digest(), object.digest);
+  std::optional<Digest> recorded;
+  if (level.manifest && level.lists_key == repository_.key(archive::files_metadata_object(level.name))) {
+    for (const archive::ManifestObject& object : level.manifest->objects) {
+      if (object.name == "files_metadata.json") recorded = object.digest;
+    }
   }
+  DigestedSource digested(source);
+  try {
+    archive::read_files_metadata(digested, level.lists_key, events);
+  } catch (const Error&) {  // what cannot be understood was changed, if its digest says so
+    if (recorded) check_digest(level.lists_key, digested.rest(), *recorded);
+    throw;
+  }
+  if (recorded) check_digest(level.lists_key, digested.digest(), *recorded);
 }
 
 /// Null if the backup came without lists.
