@@ -142,7 +142,7 @@ def recover(scratch, archive, digest, program=None, *flags):
     restored.stop()
 
 
-def backed_up(scratch, archive, writes, program=None, deltas=0):
+def backed_up(scratch, archive, writes, program=None, deltas=0, remote=False):
     """A cluster with a backup, deltas on it and WAL after them, stopped; its digest."""
     archive.settings.update(writes)
     cluster = scratch.cluster(archive)
@@ -152,7 +152,8 @@ def backed_up(scratch, archive, writes, program=None, deltas=0):
     cluster.start()
     fill(cluster)
     for number in range(1 + deltas):
-        archive.ok("backup-push", cluster.data, program=program, timeout=300, WALG_DELTA_MAX_STEPS=deltas, **cluster.connection())
+        archive.ok("backup-push", *([] if remote else [cluster.data]), program=program, timeout=300, WALG_DELTA_MAX_STEPS=deltas,
+                   **cluster.connection())
         cluster.sql(f"update t set m = 'changed {number}' where g % 50 = {number}; checkpoint")
     cluster.sql("insert into t select g, 'later' from generate_series(1, 100) g")
     cluster.archive_all()

@@ -49,3 +49,18 @@ def test_seawall_recovers_a_chain_that_walg_wrote(scratch, archive, keys, walg, 
     assert ["_D_" in name for name in archive.backups()] == [False, True]
     ciphers.recover(scratch, archive, digest)
     ciphers.recover(scratch, archive, digest, None, "--reverse-unpack", "--skip-redundant-tars")
+
+
+@pytest.mark.parametrize("codec,cipher", encodings(short={("brotli", "openpgp")}))
+def test_remote_backup_recovers(scratch, archive, keys, codec, cipher):
+    digest = ciphers.backed_up(scratch, archive, settings(keys, codec, cipher), remote=True)
+    stored_as(archive, codec)
+    ciphers.recover(scratch, archive, digest)
+
+
+@pytest.mark.parametrize("codec,cipher", encodings([codec for codec in CODECS if codec != "lzo"], {("lzma", "libsodium")}))
+@pytest.mark.parametrize("writer", ["seawall", "walg"])
+def test_remote_backups_of_the_other_recover(scratch, archive, keys, walg, codec, cipher, writer):
+    digest = ciphers.backed_up(scratch, archive, settings(keys, codec, cipher), walg if writer == "walg" else None, remote=True)
+    stored_as(archive, codec)
+    ciphers.recover(scratch, archive, digest, None if writer == "walg" else walg)

@@ -36,18 +36,21 @@ def test_a_named_test_exists(letter):
 
 
 def parameters(test):
-    return {tuple(each.values) for mark in test.pytestmark if mark.name == "parametrize" for each in mark.args[1]}
+    return {tuple(each.values) for mark in test.pytestmark if mark.name == "parametrize" and mark.args[0] == "codec,cipher"
+            for each in mark.args[1]}
 
 
 def test_every_cell_is_tried_by_what_it_names():
     tried = {"R": parameters(test_encodings.test_full_backup_recovers),
              "V": parameters(test_encodings.test_walg_recovers_what_seawall_wrote),
              "C": parameters(test_encodings.test_seawall_recovers_a_chain_that_walg_wrote),
+             "Q": parameters(test_encodings.test_remote_backup_recovers),
+             "P": parameters(test_encodings.test_remote_backups_of_the_other_recover),
              "D": {tuple(path.name.split("-")) for path in (harness.ROOT / "tests/archives/encodings").iterdir()},
              "F": {(codec, cipher) for codec in test_foreign_tools.CODECS for cipher in CIPHERS}}
     tried["D"] = {(codec, "plain" if cipher == "none" else cipher) for codec, cipher in tried["D"]}
     tried |= {letter: RECORDED for letter in "GSN"}
-    assert len(ROWS) == 20
+    assert len(ROWS) == 24
     for kind, codec, cipher, direction, letters, cell in cells():
         assert letters or cell in ("–", "not yet"), (kind, codec, cipher, direction)
         for letter in letters:
