@@ -239,8 +239,8 @@ void UnfinishedBackup::check_closure() {
 }
 
 void UnfinishedBackup::write_sentinel() {
-  const storage::PutResult result = repository_.store->put(repository_.key(archive::sentinel_object(name_)),
-                                                           bytes_of(sentinel_text_), {.only_if_absent = true}, run_.stop);
+  const storage::PutResult result = repository_.store->put(
+      repository_.key(archive::sentinel_object(name_)), bytes_of(sentinel_text_), {.only_if_absent = true}, run_.stop);
   if (!result.created) throw Error(Errc::exists, fmt::format("a backup named {} appeared meanwhile", name_));
   run_.log.info("{} in {} files were stored as {}, peak memory {}", human_bytes(record_->body_bytes()), outcome_.files,
                 human_bytes(record_->stored_bytes()), human_bytes(peak_memory_bytes()));
