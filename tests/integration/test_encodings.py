@@ -11,10 +11,8 @@ SUFFIX = {"lz4": ".lz4", "zstd": ".zst", "brotli": ".br", "lzma": ".lzma", "lzo"
 
 
 def encodings(codecs=CODECS, short=SHORT):
-    for codec in codecs:
-        for cipher in CIPHERS:
-            marks = [] if (codec, cipher) in short else [pytest.mark.long]
-            yield pytest.param(codec, cipher, id=f"{codec}-{cipher}", marks=marks)
+    return [pytest.param(codec, cipher, id=f"{codec}-{cipher}", marks=[] if (codec, cipher) in short else [pytest.mark.long])
+            for codec in codecs for cipher in CIPHERS]
 
 
 def settings(keys, codec, cipher):
