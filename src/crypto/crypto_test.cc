@@ -103,6 +103,8 @@ TEST(Signs, TellPlainObjectsByTheirBeginning) {
   EXPECT_EQ(plain("\x89LZO"), "lzo");
   EXPECT_EQ(plain({"\x10\xd1\x07\x00", 4}), "a WAL segment");
   EXPECT_EQ(plain({"\x10\xd1\x07\x01", 4}), "");
+  EXPECT_EQ(plain(std::string(257, '\0') + "ustar"), "a tar archive");
+  EXPECT_EQ(plain(std::string(256, '\0') + "ustar"), "");
   EXPECT_EQ(plain("\x04\x22"), "");
   EXPECT_EQ(plain(""), "");
 }
