@@ -198,6 +198,11 @@ std::string rfc3339_nano(Time t) {
   return date_time(c) + fraction(c.nanosecond, 9) + "Z";
 }
 
+std::string go_time(Time t) {
+  const Civil c = civil(t);
+  return date_time(c, ' ') + fraction(c.nanosecond, 9) + " +0000 UTC";
+}
+
 std::string rfc3339_nano_local(Time t) {
   const seconds offset = local_zone(t).offset;
   const Civil c = civil(t, offset);

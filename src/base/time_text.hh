@@ -19,6 +19,8 @@ std::string rfc3339_local(Time t);
 /// Go's RFC850: "Friday, 20-Nov-26 23:55:35 UTC"; in UTC, and in the local zone.
 std::string rfc850(Time t);
 std::string rfc850_local(Time t);
+/// Go's Time.String() in UTC: "2026-11-20 23:55:33.78 +0000 UTC", trailing zeros of the fraction dropped.
+std::string go_time(Time t);
 /// The log's form, local time: "2024/12/23 17:28:41.574101".
 std::string log_time(Time t);
 /// "20261120T235533Z".

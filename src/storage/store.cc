@@ -21,6 +21,10 @@ std::vector<ObjectInfo> Store::stat_each(std::span<const std::string> keys, std:
   return found;
 }
 
+std::vector<RemoveFailure> Store::remove_versions(std::span<const ObjectVersion>, std::stop_token) {
+  throw Error(Errc::unsupported, fmt::format("{} keeps no versions of objects", description()));
+}
+
 std::string_view key_fault(std::string_view key) noexcept {
   if (key.empty()) return "it is empty";
   if (key.find('\0') != std::string_view::npos) return "it holds a NUL";

@@ -72,6 +72,12 @@ struct ListOptions {
   bool all_versions = false;     ///< old versions and deletions too, newest first per key, where the store keeps them
 };
 
+/// One of the versions that a listing of all versions tells, deletion marks among them.
+struct ObjectVersion {
+  std::string key;
+  std::string version;
+};
+
 struct RemoveFailure {
   std::string key;
   std::string reason;
@@ -144,6 +150,11 @@ class Store {
                          std::stop_token stop) = 0;
   /// Absent keys are fine. One answer for every key that is still there.
   virtual std::vector<RemoveFailure> remove(std::span<const std::string> keys, std::stop_token stop) = 0;
+
+  /// Does a listing of all versions tell more than another, with an `ObjectInfo::version` that remove_versions() takes?
+  virtual bool keeps_versions() const { return false; }
+  /// As remove(), of single versions. Errc::unsupported where the store keeps none.
+  virtual std::vector<RemoveFailure> remove_versions(std::span<const ObjectVersion> versions, std::stop_token stop);
 };
 
 /// Throws Errc::usage if `key` is empty, starts or ends with '/', has an empty, "." or ".." component, or a NUL.

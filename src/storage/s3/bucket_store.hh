@@ -36,6 +36,8 @@ class BucketStore final : public Store {
             std::stop_token stop) override;
   PutResult copy(std::string_view from, std::string_view to, const PutOptions& options, std::stop_token stop) override;
   std::vector<RemoveFailure> remove(std::span<const std::string> keys, std::stop_token stop) override;
+  bool keeps_versions() const override { return true; }
+  std::vector<RemoveFailure> remove_versions(std::span<const ObjectVersion> versions, std::stop_token stop) override;
 
  private:
   /// What is remembered of an upload, for whoever asks again.
@@ -92,6 +94,7 @@ class BucketStore final : public Store {
 
   // s3_remove.cc
   std::vector<Removal> versions_of(const std::string& key, const std::stop_token& stop);
+  std::vector<RemoveFailure> remove_all(std::vector<Removal>& objects, const std::stop_token& stop);
   void remove_one(const Removal& object, std::vector<RemoveFailure>& failures, const std::stop_token& stop);
   bool remove_batch(std::span<const Removal> batch, std::vector<RemoveFailure>& failures, const std::stop_token& stop);
   std::string own_key(std::string_view whole_key) const;

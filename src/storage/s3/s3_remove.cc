@@ -83,6 +83,20 @@ std::vector<RemoveFailure> BucketStore::remove(std::span<const std::string> keys
     }
     for (Removal& version : versions_of(key, stop)) objects.push_back(std::move(version));
   }
+  return remove_all(objects, stop);
+}
+
+std::vector<RemoveFailure> BucketStore::remove_versions(std::span<const ObjectVersion> versions, std::stop_token stop) {
+  check_stop(stop, "remove", versions.empty() ? std::string_view() : std::string_view(versions.front().key));
+  std::vector<Removal> objects;
+  for (const ObjectVersion& version : versions) {
+    check_key(version.key);
+    objects.push_back({whole(version.key), version.version});
+  }
+  return remove_all(objects, stop);
+}
+
+std::vector<RemoveFailure> BucketStore::remove_all(std::vector<Removal>& objects, const std::stop_token& stop) {
   std::vector<RemoveFailure> failures;
   // Keys that XML cannot hold go alone.
   const auto alone =

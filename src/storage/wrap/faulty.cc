@@ -110,6 +110,11 @@ class FaultyStore final : public Store {
     const std::string_view first = keys.empty() ? std::string_view() : keys.front();
     return faults_.around("remove", first, [&] { return inner_->remove(keys, stop); });
   }
+  bool keeps_versions() const override { return inner_->keeps_versions(); }
+  std::vector<RemoveFailure> remove_versions(std::span<const ObjectVersion> versions, std::stop_token stop) override {
+    const std::string_view first = versions.empty() ? std::string_view() : versions.front().key;
+    return faults_.around("remove", first, [&] { return inner_->remove_versions(versions, stop); });
+  }
 
  private:
   std::unique_ptr<Store> inner_;

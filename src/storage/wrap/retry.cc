@@ -129,6 +129,11 @@ class RetryStore final : public Store {
     const std::string_view first = keys.empty() ? std::string_view() : keys.front();
     return repeat_("remove", first, stop, [&] { return inner_->remove(keys, stop); });
   }
+  bool keeps_versions() const override { return inner_->keeps_versions(); }
+  std::vector<RemoveFailure> remove_versions(std::span<const ObjectVersion> versions, std::stop_token stop) override {
+    const std::string_view first = versions.empty() ? std::string_view() : versions.front().key;
+    return repeat_("remove", first, stop, [&] { return inner_->remove_versions(versions, stop); });
+  }
 
  private:
   template <class F, class Wanted>

@@ -85,6 +85,10 @@ class ThrottledStore final : public Store {
   std::vector<RemoveFailure> remove(std::span<const std::string> keys, std::stop_token stop) override {
     return inner_->remove(keys, stop);
   }
+  bool keeps_versions() const override { return inner_->keeps_versions(); }
+  std::vector<RemoveFailure> remove_versions(std::span<const ObjectVersion> versions, std::stop_token stop) override {
+    return inner_->remove_versions(versions, stop);
+  }
 
  private:
   std::unique_ptr<Store> inner_;
