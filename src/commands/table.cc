@@ -16,6 +16,10 @@ std::vector<std::size_t> widths(const Table& table) {
   std::vector<std::size_t> result;
   result.reserve(table.heading.size());
   for (const std::string& title : table.heading) result.push_back(width(title));
+  if (!table.rows.empty() && table.rows.front().size() > result.size()) {
+    result.back() = 0;
+    result.resize(table.rows.front().size());
+  }
   for (const auto& row : table.rows) {
     for (std::size_t i = 0; i < row.size(); ++i) result[i] = std::max(result[i], width(row[i]));
   }

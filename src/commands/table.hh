@@ -12,7 +12,8 @@ struct Table {
   std::vector<std::vector<std::string>> rows;
 };
 
-/// Columns padded by blanks to the longest entry + 1; the last one is not padded.
+/// Columns padded by blanks to the longest entry + 1; the last one is not padded. Rows may all have more columns than
+/// the heading; its last title then widens none.
 void print_columns(const Table& table, std::ostream& out);
 /// "+---+" borders, headings in upper case.
 void print_boxed(const Table& table, std::ostream& out);
