@@ -24,6 +24,7 @@
 #include "ops/push_wal.hh"
 #include "ops/restore_backup.hh"
 #include "ops/take_backup.hh"
+#include "storage/s3/endpoint.hh"
 #include "stores.hh"
 
 extern char** environ;  // NOLINT: POSIX
@@ -199,6 +200,33 @@ pipeline::Repository open_repository(const config::Sources& sources, bool unlimi
   return repository;
 }
 
+/// Another archive than the configured one: as its file says, with credentials of the environment where it says none.
+pipeline::Repository open_repository_of(const std::string& path, config::Sources& sources, bool unlimited, Log& log,
+                                        Clock& clock, const std::stop_token& stop) {
+  sources.add_file(path);
+  std::vector<const char*> passed;
+  for (const char* const* variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text(*variable);
+    const std::string_view name = text.substr(0, text.find('='));
+    const bool credential = name.starts_with("AWS_") || name == "HOME" || lower(name).ends_with("_proxy");
+    if (credential && !sources.find(name)) passed.push_back(*variable);
+  }
+  passed.push_back(nullptr);
+  sources.add_environment(passed.data());
+  StoreSettings stores;
+  sources.load(stores.s3);
+  std::string path_in_bucket;
+  if (!stores.s3.prefix().empty()) {
+    // Opened at the bucket, so that two archives in it are one store, which copies by itself.
+    const storage::s3::Place place = storage::s3::parse_prefix(stores.s3.prefix());
+    path_in_bucket = place.path;
+    sources.add_flag("WALG_S3_PREFIX", "s3://" + place.bucket, path);
+  }
+  pipeline::Repository repository = open_repository(sources, unlimited, log, clock, stop);
+  repository.prefix.insert(0, path_in_bucket);
+  return repository;
+}
+
 /// Flags first, then the environment, then the file; whatever is odd is told, and the run goes on, as with WAL-G.
 void load_sources(config::Sources& sources, const cli::Parsed& parsed, std::vector<std::string>& warnings) {
   for (const auto& [key, value] : parsed.setting_flags) sources.add_flag(key, value, "--" + lower(key));
@@ -268,6 +296,10 @@ int run_command(const cli::Program& program, const cli::Parsed& parsed, const ch
           .turbo = parsed.turbo,
           .out = std::cout,
           .open_repository = [&] { return open_repository(sources, parsed.turbo, log, clock, signals.token()); },
+          .open_repository_of =
+              [&](const std::string& path, config::Sources& from) {
+                return open_repository_of(path, from, parsed.turbo, log, clock, signals.token());
+              },
           .documentation = program};
   int status = 0;
   try {

@@ -116,7 +116,7 @@ class AboveTail final : public Source {
 
 class Reader final : public JsonEvents {
  public:
-  explicit Reader(std::string_view origin) : origin_(origin) {}
+  Reader(std::string_view origin, const ManifestMembers& members) : origin_(origin), members_(members) {}
 
   Manifest take() { return std::move(manifest_); }
   bool complete() const { return have_version_ && have_objects_ && above_; }
@@ -128,10 +128,14 @@ class Reader final : public JsonEvents {
   }
 
   bool on_begin(bool is_object) override {
-    const bool expected = is_object == (depth() == 1 || depth() == 3 || depth() == 4);
+    const bool members = depth() > 3 && field_ == Field::members;
+    const bool expected = is_object == (depth() == 1 || depth() == 3 || (depth() == 4 && !members));
     const bool allowed = depth() == 1 || (depth() == 2 && field_ == Field::objects) || depth() == 3 ||
-                         (depth() == 4 && field_ == Field::blocks) || (depth() == 5 && field_ == Field::offsets);
+                         (depth() == 4 && field_ == Field::blocks) || (depth() == 5 && field_ == Field::offsets) ||
+                         (members && depth() < 6);
     if (!expected || !allowed) return wrong_type();
+    if (members && !have_.name) return fail("members of an object before its name");
+    if (members) member_values_ = 0;
     if (depth() == 2) have_objects_ = true;
     if (depth() == 3) {
       manifest_.objects.emplace_back();
@@ -142,6 +146,7 @@ class Reader final : public JsonEvents {
   }
 
   bool on_end() override {
+    if (depth() == 4 && field_ == Field::members) return end_member();
     if (depth() != 2) return true;
     field_ = Field::objects;
     return check_object();
@@ -166,6 +171,9 @@ class Reader final : public JsonEvents {
         return natural(text, object().raw_stride);
       case Field::offsets:
         return depth() == 5 ? natural(text, object().block_offsets.emplace_back()) : wrong_type();
+      case Field::members:
+        if (depth() != 5 || member_values_ < 1 || member_values_ > 2) return wrong_type();
+        return natural(text, ++member_values_ == 2 ? member_.offset : member_.bytes);
       default:
         return wrong_type();
     }
@@ -197,6 +205,8 @@ class Reader final : public JsonEvents {
       case Field::above:
         above_ = text;
         return true;
+      case Field::members:
+        return member_text(text);
       default:
         return wrong_type();
     }
@@ -219,7 +229,8 @@ class Reader final : public JsonEvents {
     raw_bytes,
     blocks,
     raw_stride,
-    offsets
+    offsets,
+    members
   };
   struct Have {
     bool name = false;
@@ -244,11 +255,31 @@ class Reader final : public JsonEvents {
       if (key == "digest") return Field::digest;
       if (key == "raw_bytes") return Field::raw_bytes;
       if (key == "blocks") return Field::blocks;
+      if (key == "members" && members_) return Field::members;
     } else {
       if (key == "raw") return Field::raw_stride;
       if (key == "offsets") return Field::offsets;
     }
     return Field::none;
+  }
+
+  bool member_text(std::string_view text) {
+    if (depth() != 5 || (member_values_ != 0 && member_values_ != 3)) return wrong_type();
+    if (member_values_++ == 0) {
+      member_name_ = text;
+      return true;
+    }
+    const auto digest = parse_digest(text);
+    if (!digest) return fail("a digest that is not 32 hex digits");
+    member_.digest = *digest;
+    return true;
+  }
+
+  bool end_member() {
+    if (member_values_ != 4) return fail("a member that is not name, offset, bytes and digest");
+    member_.name = member_name_;
+    members_(object(), member_);
+    return true;
   }
 
   bool check_object() {
@@ -290,7 +321,11 @@ class Reader final : public JsonEvents {
   ManifestObject& object() { return manifest_.objects.back(); }
 
   std::string_view origin_;
+  const ManifestMembers& members_;
   Manifest manifest_;
+  ManifestMember member_;
+  std::string member_name_;
+  unsigned member_values_ = 0;  // of the four
   Field field_ = Field::none;
   Have have_;
   bool have_version_ = false;
@@ -300,8 +335,8 @@ class Reader final : public JsonEvents {
 
 }  // namespace
 
-Manifest read_manifest(Source& from, std::string_view origin) {
-  Reader reader(origin);
+Manifest read_manifest(Source& from, std::string_view origin, const ManifestMembers& members) {
+  Reader reader(origin, members);
   AboveTail digested(from);
   parse_json_stream(digested, reader, origin);
   if (!reader.complete()) throw Error(Errc::corrupt, fmt::format("{}: no version, objects or digest in it", origin));

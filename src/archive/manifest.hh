@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -69,8 +70,11 @@ struct Manifest {
   std::vector<ManifestObject> objects;
   std::optional<Digest> sentinel;  ///< nothing: not recorded
 };
+/// What is told of each member, if it is wanted: the object as far as it has been read, and the member, whose name ends
+/// with the call.
+using ManifestMembers = std::function<void(const ManifestObject&, const ManifestMember&)>;
 /// Errc::corrupt naming `origin`, also if its bytes are not those that its last member is the digest of;
-/// Errc::unsupported for a later version.
-Manifest read_manifest(Source& from, std::string_view origin);
+/// Errc::unsupported for a later version. Memory does not grow with the members.
+Manifest read_manifest(Source& from, std::string_view origin, const ManifestMembers& members = {});
 
 }  // namespace seawall::archive

@@ -27,6 +27,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   } catch (const Error&) {
     return 0;
   }
+  try {
+    MemorySource source(std::as_bytes(std::span(data, size)));
+    std::size_t names = 0;
+    archive::read_manifest(source, "fuzz", [&](const archive::ManifestObject&, const archive::ManifestMember& member) {
+      names += member.name.size();
+    });
+    if (names > size) std::abort();
+  } catch (const Error&) {
+  }
   MemorySource again(bytes_of(once));
   if (print(archive::read_manifest(again, "fuzz")) != once) std::abort();
   return 0;

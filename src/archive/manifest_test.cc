@@ -102,6 +102,33 @@ TEST(Manifest, SeesAFlippedBitInEveryByte) {
   }
 }
 
+std::vector<std::string> members(std::string_view text) {
+  MemorySource source(bytes_of(text));
+  std::vector<std::string> found;
+  read_manifest(source, "seawall.json", [&](const ManifestObject& object, const ManifestMember& member) {
+    found.push_back(fmt::format("{} {} {} {} {}", object.name, member.name, member.offset, member.bytes,
+                                member.digest.low));
+  });
+  return found;
+}
+
+TEST(Manifest, TellsTheMembersOfItsObjects) {
+  EXPECT_THAT(members(sample()), ElementsAre("tar_partitions/part_001.tar.lz4 /base/1/\"q\" 0 8192 1",
+                                             "tar_partitions/part_001.tar.lz4 /base/1/2 8704 0 3"));
+}
+
+TEST(Manifest, RefusesMembersThatAreNone) {
+  for (const std::string_view bad : {R"({"a":1})", R"([1])", R"([["/x",0,1]])", R"([["/x",0,1,"00"]])",
+                                     R"([[0,"/x",1,"00000000000000000000000000000000"]])", R"([["/x",[0],1,"0"]])",
+                                     R"([["/x",0,1,"00000000000000000000000000000000",2]])"}) {
+    std::string text = sample();
+    const std::size_t at = text.rfind("\"members\":[]");
+    text.replace(at, 12, "\"members\":" + std::string(bad));
+    text.resize(text.size());
+    EXPECT_THROW(members(text), Error) << bad;
+  }
+}
+
 TEST(Manifest, PassesOverWhatLaterWritersMayAdd) {
   const Manifest manifest = read(sealed(fmt::format(
       "{{\"later\":{{\"objects\":[1]}},\"version\":1,\"objects\":[{{\"raw_bytes\":2,\"new\":[{{}}],\"digest\":\"{}\","

@@ -13,6 +13,13 @@ std::vector<std::unique_ptr<cli::AnyCommand>> all_commands() {
   all.push_back(commands::wal_push_command());
   all.push_back(commands::wal_fetch_command());
   all.push_back(commands::wal_prefetch_command());
+  all.push_back(commands::copy_command());
+  all.push_back(commands::st_ls_command());
+  all.push_back(commands::st_stat_command());
+  all.push_back(commands::st_cat_command());
+  all.push_back(commands::st_get_command());
+  all.push_back(commands::st_put_command());
+  all.push_back(commands::st_rm_command());
   all.push_back(commands::st_check_read_command());
   all.push_back(commands::st_check_write_command());
   all.push_back(commands::check_storage_command());

@@ -25,6 +25,9 @@ struct App {
   std::ostream& out;                          ///< data goes here, logs never do
   /// Opens the configured archive: main alone knows the drivers. Errc::config if none or a broken one is configured.
   std::function<pipeline::Repository()> open_repository;
+  /// Opens the archive that the settings file at this path says, and it alone: of the environment only credentials
+  /// and HOME count. Gives its settings as well. Archives in one bucket share a store.
+  std::function<pipeline::Repository(const std::string& path, config::Sources& settings)> open_repository_of;
   const cli::Program& documentation;  ///< all declarations, for the hidden command that prints docs/
 };
 
