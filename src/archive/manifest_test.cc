@@ -106,8 +106,8 @@ std::vector<std::string> members(std::string_view text) {
   MemorySource source(bytes_of(text));
   std::vector<std::string> found;
   read_manifest(source, "seawall.json", [&](const ManifestObject& object, const ManifestMember& member) {
-    found.push_back(fmt::format("{} {} {} {} {}", object.name, member.name, member.offset, member.bytes,
-                                member.digest.low));
+    found.push_back(
+        fmt::format("{} {} {} {} {}", object.name, member.name, member.offset, member.bytes, member.digest.low));
   });
   return found;
 }

@@ -75,7 +75,8 @@ void Verified::add_wal(Timeline timeline, NumberRange range, Time at) {
     if (each.at > when) newer.add(each.range);
   }
   std::vector<Wal> merged;
-  for (const NumberRange& part : added.without(newer).all()) merged.push_back({part, when});
+  const NumberRanges unknown = added.without(newer);
+  for (const NumberRange& part : unknown.all()) merged.push_back({part, when});
   for (const Wal& each : old) {
     NumberRanges rest;
     rest.add(each.range);

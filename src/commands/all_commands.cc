@@ -13,6 +13,7 @@ std::vector<std::unique_ptr<cli::AnyCommand>> all_commands() {
   all.push_back(commands::wal_push_command());
   all.push_back(commands::wal_fetch_command());
   all.push_back(commands::wal_prefetch_command());
+  all.push_back(commands::verify_command());
   all.push_back(commands::copy_command());
   all.push_back(commands::st_ls_command());
   all.push_back(commands::st_stat_command());

@@ -25,6 +25,7 @@ std::unique_ptr<cli::AnyCommand> st_rm_command();
 std::unique_ptr<cli::AnyCommand> st_check_read_command();
 std::unique_ptr<cli::AnyCommand> st_check_write_command();
 std::unique_ptr<cli::AnyCommand> check_storage_command();
+std::unique_ptr<cli::AnyCommand> verify_command();
 /// Hidden: prints the pages under docs/ that are generated from the declarations.
 std::unique_ptr<cli::AnyCommand> docs_command();
 

@@ -12,6 +12,7 @@
 #include "base/text.hh"
 #include "ops/archive_identity.hh"
 #include "ops/backup_selection.hh"
+#include "ops/backup_wal.hh"
 #include "ops/copy_objects.hh"
 
 namespace seawall::ops {
@@ -20,12 +21,6 @@ namespace {
 /// As the last number of a range: what follows it is a number still.
 constexpr std::uint64_t without_end = archive::no_last - 1;
 constexpr std::size_t batch_items = 4096;
-
-/// Segments that are to be copied.
-struct Need {
-  archive::Timeline timeline = 0;
-  archive::NumberRange range;
-};
 
 class Copy {
  public:
@@ -37,10 +32,10 @@ class Copy {
  private:
   void choose();
   void add_chain(const std::string& backup);
-  std::uint64_t segment_bytes(const std::string& backup, const archive::Sentinel& sentinel) const;
-  void list_wal(const pipeline::Repository& repository, archive::WalListing& into) const;
-  Need need_of(const std::string& backup) const;
-  std::vector<Need> needs_of(const std::string& backup) const;
+  SegmentSpan need_of(const std::string& backup) const {
+    return wal_of_backup(backup, sentinels_.at(backup), source_wal_->segment_bytes());
+  }
+  std::vector<SegmentSpan> needs_of(const std::string& backup) const;
   void require_wal(const std::string& backup) const;
   void require_without_gaps(archive::Timeline timeline, std::uint64_t from) const;
   std::map<std::string, storage::ObjectInfo> folder_of(const pipeline::Repository& repository,
@@ -51,8 +46,8 @@ class Copy {
   std::vector<CopyItem> items_of(const std::string& backup) const;
   void copy_backup(const std::string& backup);
   void check_closure(const std::string& backup) const;
-  void each_batch(const Need& need, const std::function<void(std::vector<CopyItem>)>& take) const;
-  void copy_wal(const Need& need);
+  void each_batch(const SegmentSpan& need, const std::function<void(std::vector<CopyItem>)>& take) const;
+  void copy_wal(const SegmentSpan& need);
   void copy_histories();
   void copy_items(std::vector<CopyItem> items);
   std::uint64_t bytes_there(const archive::WalStream& stream, std::uint64_t number) const;
@@ -86,8 +81,9 @@ CopyResult Copy::copy() {
     throw Error(Errc::foreign, fmt::format("{} is the archive of the cluster with system identifier {}, {} that of {}",
                                            archive_address(from_), *owner, archive_address(to_), *target_owner));
   }
-  list_wal(from_, source_wal_.emplace(segment_bytes(asked_.front(), sentinels_.at(asked_.front()))));
-  list_wal(to_, target_wal_.emplace(source_wal_->segment_bytes()));
+  const std::string& oldest = asked_.front();
+  source_wal_ = list_wal(from_, segment_bytes_of(oldest, sentinels_.at(oldest), request_.segment_bytes), run_);
+  target_wal_ = list_wal(to_, source_wal_->segment_bytes(), run_);
   for (const std::string& backup : asked_) require_wal(backup);
   for (const std::string& backup : order_) check_conflicts(backup);
   check_wal_conflicts();
@@ -124,48 +120,9 @@ void Copy::add_chain(const std::string& backup) {
   order_.insert(order_.end(), chain.rbegin(), chain.rend());
 }
 
-/// The settings may be wrong; the backup's name and its start tell.
-std::uint64_t Copy::segment_bytes(const std::string& backup, const archive::Sentinel& sentinel) const {
-  const std::string name = archive::segment_name_of_backup(backup);
-  const auto timeline = parse_int<archive::Timeline>(name.substr(0, 8), 16);
-  if (!sentinel.start_lsn || !timeline) return request_.segment_bytes;
-  const auto fits = [&](std::uint64_t bytes) {
-    return archive::segment_of(*timeline, *sentinel.start_lsn, bytes).name(bytes) == name;
-  };
-  if (fits(request_.segment_bytes)) return request_.segment_bytes;
-  for (std::uint64_t bytes = std::uint64_t{1} << 20; archive::is_segment_size(bytes); bytes *= 2) {
-    if (fits(bytes)) return bytes;
-  }
-  return request_.segment_bytes;
-}
-
-void Copy::list_wal(const pipeline::Repository& repository, archive::WalListing& into) const {
-  const std::string folder = repository.key(archive::wal_folder);
-  repository.store->list(
-      {.prefix = folder},
-      [&](const storage::ObjectInfo& object) {
-        into.add(std::string_view(object.key).substr(folder.size()), object.bytes, object.modified);
-        return true;
-      },
-      run_.stop);
-  into.settle();
-}
-
-Need Copy::need_of(const std::string& backup) const {
-  const archive::Sentinel& sentinel = sentinels_.at(backup);
-  const std::uint64_t bytes = source_wal_->segment_bytes();
-  const auto first = archive::parse_segment(archive::segment_name_of_backup(backup), bytes);
-  if (!first) {
-    throw Error(Errc::corrupt,
-                fmt::format("backup {} has a name that tells no WAL segment of {}", backup, human_bytes(bytes)));
-  }
-  const std::uint64_t last = sentinel.finish_lsn ? sentinel.finish_lsn->value / bytes : first->number;
-  return {first->timeline, {first->number, std::max(last, first->number)}};
-}
-
 /// What of the WAL a backup brings along.
-std::vector<Need> Copy::needs_of(const std::string& backup) const {
-  std::vector<Need> needs{need_of(backup)};
+std::vector<SegmentSpan> Copy::needs_of(const std::string& backup) const {
+  std::vector<SegmentSpan> needs{need_of(backup)};
   if (!request_.with_history) return needs;
   needs.front().range.last = without_end;
   for (const auto& [timeline, wal] : source_wal_->timelines()) {
@@ -175,7 +132,7 @@ std::vector<Need> Copy::needs_of(const std::string& backup) const {
 }
 
 void Copy::require_wal(const std::string& backup) const {
-  const Need need = need_of(backup);
+  const SegmentSpan need = need_of(backup);
   const archive::TimelineWal* wal = source_wal_->timeline(need.timeline);
   const auto name = [&](std::uint64_t number) {
     return archive::Segment{need.timeline, number}.name(source_wal_->segment_bytes());
@@ -254,7 +211,7 @@ std::uint64_t Copy::bytes_there(const archive::WalStream& stream, std::uint64_t 
 }
 
 /// Whatever belongs to the segments, labels, partial segments and metadata as well; a million names are many.
-void Copy::each_batch(const Need& need, const std::function<void(std::vector<CopyItem>)>& take) const {
+void Copy::each_batch(const SegmentSpan& need, const std::function<void(std::vector<CopyItem>)>& take) const {
   std::vector<CopyItem> items;
   const auto flush = [&] { take(std::exchange(items, {})); };
   for (const archive::WalStream& stream : source_wal_->streams()) {
@@ -274,7 +231,7 @@ void Copy::each_batch(const Need& need, const std::function<void(std::vector<Cop
 
 void Copy::check_wal_conflicts() const {
   for (const std::string& backup : asked_) {
-    for (const Need& need : needs_of(backup)) each_batch(need, [](const std::vector<CopyItem>&) {});
+    for (const SegmentSpan& need : needs_of(backup)) each_batch(need, [](const std::vector<CopyItem>&) {});
   }
 }
 
@@ -288,11 +245,12 @@ void Copy::copy_items(std::vector<CopyItem> items) {
       run_);
 }
 
-void Copy::copy_wal(const Need& need) {
+void Copy::copy_wal(const SegmentSpan& need) {
   archive::NumberRanges wanted;
   wanted.add(need.range);
   archive::NumberRanges& done = copied_wal_[need.timeline];
-  for (const archive::NumberRange& range : wanted.without(done).all()) {
+  const archive::NumberRanges missing = wanted.without(done);
+  for (const archive::NumberRange& range : missing.all()) {
     each_batch({need.timeline, range}, [&](std::vector<CopyItem> items) { copy_items(std::move(items)); });
   }
   done.add(need.range);
@@ -334,7 +292,7 @@ void Copy::copy_backup(const std::string& backup) {
   copy_items(items_of(backup));
   const bool asked = std::find(asked_.begin(), asked_.end(), backup) != asked_.end();
   if (asked) {
-    for (const Need& need : needs_of(backup)) copy_wal(need);
+    for (const SegmentSpan& need : needs_of(backup)) copy_wal(need);
   } else {
     // The backups that it stands on are listed too, and shall restore if they did before.
     copy_wal(need_of(backup));

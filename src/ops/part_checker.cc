@@ -132,10 +132,9 @@ void PartChecker::report_pages() {
     });
   }
   const std::span<const std::uint32_t> named(bad_.data(), std::min(bad_.size(), named_blocks));
-  complain(Soundness::damaged,
-           fmt::format("{} pages have a wrong checksum: block {}{}{}", bad_.size(), fmt::join(named, ", "),
-                       bad_.size() > named.size() ? ", …" : "",
-                       fresh.empty() ? "; they had it when the backup was taken" : ""));
+  complain(Soundness::damaged, fmt::format("{} pages have a wrong checksum: block {}{}{}", bad_.size(),
+                                           fmt::join(named, ", "), bad_.size() > named.size() ? ", …" : "",
+                                           fresh.empty() ? "; they had it when the backup was taken" : ""));
 }
 
 void PartChecker::end() {
@@ -156,9 +155,9 @@ void PartChecker::end() {
   }
   ++recorded_seen_;
   if (recorded->second.bytes != body_bytes_ || recorded->second.digest != digester_.value()) {
-    complain(Soundness::damaged, fmt::format("its {} bytes are not the {} that were written (digest {}, recorded is {})",
-                                             body_bytes_, recorded->second.bytes, digester_.value().hex(),
-                                             recorded->second.digest.hex()));
+    complain(Soundness::damaged,
+             fmt::format("its {} bytes are not the {} that were written (digest {}, recorded is {})", body_bytes_,
+                         recorded->second.bytes, digester_.value().hex(), recorded->second.digest.hex()));
   }
 }
 

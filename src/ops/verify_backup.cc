@@ -103,7 +103,10 @@ BackupReading BackupVerification::verify() {
   read_parts();
   check_came();
   check_chain();
-  return {.objects = objects_read_, .stored_bytes = stored_bytes_, .raw_bytes = content_.raw_bytes, .pages = content_.pages};
+  return {.objects = objects_read_,
+          .stored_bytes = stored_bytes_,
+          .raw_bytes = content_.raw_bytes,
+          .pages = content_.pages};
 }
 
 void BackupVerification::list() {
@@ -214,7 +217,8 @@ void BackupVerification::check_objects() {
     recorded.insert(object.name);
     const auto found = objects_.find(object.name);
     if (found == objects_.end()) {
-      const std::string_view stem = std::string_view(object.name).substr(std::min(parts_prefix.size(), object.name.size()));
+      const std::string_view stem =
+          std::string_view(object.name).substr(std::min(parts_prefix.size(), object.name.size()));
       const bool said = std::any_of(listed_parts_.begin(), listed_parts_.end(),
                                     [&](const std::string& part) { return stem == part || part.starts_with(stem); });
       if (!said) findings_.add(Soundness::incomplete, name(object.name), "the object is not there");
@@ -298,8 +302,9 @@ void BackupVerification::read_parts() {
     }
   }
   if (!content_.control && !parts.empty()) {
-    findings_.add(Soundness::whole, name(parts_prefix), "without pg_control.tar nobody knows whether pages have checksums; "
-                                                        "they were not looked at");
+    findings_.add(Soundness::whole, name(parts_prefix),
+                  "without pg_control.tar nobody knows whether pages have checksums; "
+                  "they were not looked at");
   }
   // Largest first: otherwise one straggler keeps the other workers idle at the end.
   std::stable_sort(parts.begin(), parts.end(), [&](const std::string& a, const std::string& b) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <string>
 
 #include "archive/number_ranges.hh"
 #include "archive/timeline_tree.hh"
@@ -28,8 +29,8 @@ using WalRanges = std::map<archive::Timeline, archive::NumberRanges>;
 /// the segment before it, which is read twice for that; memory is what decoders need.
 class WalVerification {
  public:
-  /// `system_identifier`: of the archive's cluster, if known. `whole` is told of each run of segments in which nothing is
-  /// wrong, by any thread, one at a time. All must outlive it.
+  /// `system_identifier`: of the archive's cluster, if known. `whole` is told of each run of segments in which nothing
+  /// is wrong, by any thread, one at a time. All must outlive it.
   WalVerification(const pipeline::Repository& repository, const archive::WalListing& wal,
                   const archive::TimelineTree& timelines, std::optional<std::uint64_t> system_identifier,
                   Findings& findings, std::function<void(archive::Timeline, archive::NumberRange)> whole);
@@ -38,6 +39,11 @@ class WalVerification {
   WalReading verify(const WalRanges& wanted, unsigned threads, const Run& run);
   /// Everything else under wal_005/: decoded, histories parsed.
   WalReading verify_others(unsigned threads, const Run& run);
+
+  struct NamedObject {
+    std::string name;  ///< in the archive
+    std::uint64_t bytes = 0;
+  };
 
  private:
   class Chain;
@@ -49,6 +55,10 @@ class WalVerification {
 
   std::optional<archive::Segment> before(archive::Segment segment) const;
   void verify_run(const Task& task, Totals& totals, const Run& run);
+  void verify_history(const NamedObject& object, const Run& run);
+  void verify_partial(const NamedObject& object, archive::Segment segment, const Run& run);
+  static void each(std::size_t tasks, unsigned threads, const Run& run,
+                   const std::function<void(std::size_t, const Run&)>& work);
 
   const pipeline::Repository& repository_;
   const archive::WalListing& wal_;

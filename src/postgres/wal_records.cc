@@ -192,7 +192,9 @@ void WalRecordReader::check_record_header() {
 void WalRecordReader::end_record() {
   const std::uint32_t crc = crc32c(Bytes(record_).first(crc_offset), crc_);
   if (crc != load_le<std::uint32_t>(record_, crc_offset)) {
-    fail(fmt::format("the record at {} ({} bytes) has a wrong checksum", archive::Lsn{record_start_}.text(), length_));
+    const bool earlier = record_start_ < segment_end_ - segment_bytes_;
+    fail(fmt::format("the record at {} ({} bytes{}) has a wrong checksum", archive::Lsn{record_start_}.text(), length_,
+                     earlier ? ", begun in an earlier segment" : ""));
   }
   previous_ = record_start_;
   ++records_;
