@@ -68,6 +68,7 @@ void PartChecker::begin(const archive::Member& member, std::uint64_t) {
   pages_.reset();
   bad_.clear();
   if (member.type != archive::MemberType::file) {
+    if (content_.files) content_.files->mark(member.name, MemberSet::restored);
     if (recorded_ != nullptr && recorded_->contains(MemberSet::key_of(member.name))) ++recorded_seen_;
     return;
   }

@@ -118,11 +118,7 @@ class WalVerification::Chain {
       reader.begin_segment(object.name, segment);
       pull_object(of_.repository_, object, reader, run);
       reader.end_segment();
-      if (of_.system_identifier_ && reader.header().system_identifier != *of_.system_identifier_) {
-        throw Error(Errc::foreign,
-                    fmt::format("it is WAL of the cluster with system identifier {}, the archive is that of {}",
-                                reader.header().system_identifier, *of_.system_identifier_));
-      }
+      if (!owned(reader)) throw foreign(reader);
       const archive::TimelineWal* timeline = of_.wal_.timeline(segment.timeline);
       if (reader.ends_early() && timeline != nullptr && timeline->listed.contains(segment.number + 1)) {
         throw Error(Errc::corrupt, fmt::format("its records end at {}, and the segment behind it is not reached",
@@ -131,9 +127,19 @@ class WalVerification::Chain {
       return true;
     } catch (const Error& error) {
       run.check();
-      findings.add(error, object.name);
+      findings.add(owned(reader) ? error : foreign(reader), object.name);
       return false;
     }
+  }
+
+  /// As far as its header was read.
+  bool owned(const postgres::WalRecordReader& reader) const {
+    const std::uint64_t identifier = reader.header().system_identifier;
+    return !of_.system_identifier_ || identifier == 0 || identifier == *of_.system_identifier_;
+  }
+  Error foreign(const postgres::WalRecordReader& reader) const {
+    return {Errc::foreign, fmt::format("it is WAL of the cluster with system identifier {}, the archive is that of {}",
+                                       reader.header().system_identifier, *of_.system_identifier_)};
   }
 
   const WalVerification& of_;

@@ -2,6 +2,7 @@
 import dataclasses
 import functools
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -174,7 +175,7 @@ class LineRun:
         self.scratch, self.line = scratch, line
         self.case_directory = harness.give(harness.mkdir(scratch.path / "case"))
         # Commands that only read share one copy, which is compared afterwards.
-        self.reads = line.word in ("backup-list", "wal-fetch", "backup-fetch")
+        self.reads = line.word in ("backup-list", "wal-fetch", "backup-fetch") or line.command.startswith("st ls")
         self.changed = line.case in WITH_TABLESPACES and line.word == "backup-fetch"
         self.archive = CaseArchive(scratch, line.case, source, copy=self.changed or not self.reads)
         self.work = harness.give(harness.mkdir(scratch.path / "work"))
@@ -208,6 +209,33 @@ class LineRun:
             harness.give(write(harness.give(harness.mkdir(self.restore / "latest")) / "PG_VERSION", "15\n"))
         if self.line.name == "fetch-dest-exists":
             harness.give(write(self.work / "out1", "there already"))
+        if self.line.name.startswith("st-"):
+            self.prepare_objects()
+        if self.line.word == "copy":
+            self.prepare_copy()
+
+    def prepare_objects(self):
+        """What the lines before this one had left."""
+        hello = harness.give(write(self.work / "hello.txt", "hello\n"))
+        if self.line.name.split("-")[1] in ("get", "stat", "cat", "rm") or self.line.name == "st-put-again":
+            self.archive.ok("st", "put", hello, "dir/hello.txt")
+            self.archive.ok("st", "put", hello, "dir/plain.txt", "--no-compress", "--no-encrypt")
+        if self.line.name == "st-rm-missing":
+            self.archive.ok("st", "rm", "dir/plain.txt")
+        if self.line.name == "st-get-exists":
+            harness.give(write(self.work / "got.txt", "hello\n"))
+
+    def prepare_copy(self):
+        """The settings files, and how source and destination stood."""
+        for name, root in (("from", self.archive.root), ("to", self.case_directory / "copydst")):
+            harness.give(write(self.case_directory / f"{name}.json", json.dumps({"WALG_FILE_PREFIX": str(root)})))
+        harness.give(harness.mkdir(self.case_directory / "copydst"))
+        if self.line.name == "copy-all-conflict":
+            self.archive.ok(*self.arguments())
+            with open(self.case_directory / "copydst/wal_005/000000010000000000000002.00000028.backup.lz4", "ab") as longer:
+                longer.write(b"xx")
+        if self.line.name.startswith("copy-gap"):
+            (self.archive.root / "wal_005/000000010000000000000004.lz4").unlink()
 
     def arguments(self):
         head, flag, value = self.line.command.partition("--target-user-data")
