@@ -1,6 +1,7 @@
 #include <cstdlib>
 
 #include "archive/verified.hh"
+#include "base/bytes.hh"
 #include "base/error.hh"
 
 /// What is read is printed so that it reads the same.

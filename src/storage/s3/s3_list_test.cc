@@ -213,6 +213,22 @@ TEST_F(S3Lists, AKeyThatHasToWaitMakesTheBatchWait) {
   EXPECT_EQ(failure_of([&] { open()->remove(keys, {}); }).code(), Errc::throttled);
 }
 
+TEST_F(S3Lists, SingleVersionsAreRemoved) {
+  answers(
+      {bare("204 No Content"), http_answer("200 OK", "<DeleteResult/>"), refusal("404 Not Found", "NoSuchVersion")});
+  const auto store = open();
+  EXPECT_TRUE(store->keeps_versions());
+  const std::vector<ObjectVersion> one{{"a", "v/1"}};
+  EXPECT_TRUE(store->remove_versions(one, {}).empty());
+  const std::vector<ObjectVersion> two{{"a", "v2"}, {"b", "w"}};
+  EXPECT_TRUE(store->remove_versions(two, {}).empty());
+  EXPECT_TRUE(store->remove_versions(one, {}).empty()) << "absent ones are fine";
+  EXPECT_THAT(lines()[0], HasSubstr("DELETE /bucket/some/where/a?versionId=v%2F1"));
+  EXPECT_THAT(request(1).body,
+              HasSubstr("<Object><Key>some/where/a</Key><VersionId>v2</VersionId></Object><Object><Key>"
+                        "some/where/b</Key><VersionId>w</VersionId></Object></Delete>"));
+}
+
 TEST_F(S3Lists, VersionsAreRemovedWhereThatIsWished) {
   set(settings.enable_versioning, "enabled");
   const std::string time = "<LastModified>2026-11-21T05:12:22.875Z</LastModified><Size>3</Size>";

@@ -333,6 +333,14 @@ TEST_F(Retry, everyKindOfRequestIsRepeated) {
   EXPECT_EQ(stored("k"), "(absent)");
 }
 
+TEST_F(Retry, aStoreWithoutVersionsSaysSo) {
+  make();
+  EXPECT_FALSE(store_->keeps_versions());
+  const std::vector<ObjectVersion> one{{"k", "1"}};
+  EXPECT_EQ(failure_of([&] { store_->remove_versions(one, {}); }).first, Errc::unsupported);
+  EXPECT_THAT(asked_, ElementsAre("remove"));
+}
+
 TEST_F(Retry, theCallerLearnsWhatWasOpened) {
   make();
   const ObjectInfo put = memory_->put("k", bytes_of("text"), {}, {}).object;
