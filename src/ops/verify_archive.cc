@@ -50,6 +50,7 @@ class ArchiveVerification {
   void choose_wal();
   void verify_backup_of(const KnownBackup& backup);
   void verify_backups();
+  std::optional<std::uint64_t> owner();
   void verify_wal();
   void add_wal_lines();
   void add_wal_line(archive::Timeline timeline, archive::NumberRange range, Soundness soundness, Time at, bool again);
@@ -119,6 +120,7 @@ void ArchiveVerification::load_backup(const ListedBackup& listed) {
     if (const auto metadata = read_backup_metadata(repository_, listed.name, run_))
       backup.permanent = metadata->is_permanent;
   } catch (const Error& error) {
+    if (error.code() == Errc::not_found) return;  // removed since it was listed
     // Said when the backup itself is verified.
     if (error.code() != Errc::corrupt) throw;
   }
@@ -216,10 +218,20 @@ void ArchiveVerification::verify_backups() {
   for (const KnownBackup& backup : backups_) verify_backup_of(backup);
 }
 
+std::optional<std::uint64_t> ArchiveVerification::owner() {
+  try {
+    return find_archive_identity(repository_, run_);
+  } catch (const Error& error) {
+    if (error.code() != Errc::corrupt) throw;
+    report(Soundness::damaged, std::string(identity_object), error.what());
+    return std::nullopt;
+  }
+}
+
 void ArchiveVerification::verify_wal() {
   run_.progress.phase("verify WAL", std::nullopt);
   Findings findings;
-  WalVerification verification(repository_, *wal_, timelines_, find_archive_identity(repository_, run_), findings,
+  WalVerification verification(repository_, *wal_, timelines_, owner(), findings,
                                [this](archive::Timeline timeline, archive::NumberRange range) {
                                  {
                                    std::lock_guard lock(whole_mutex_);
@@ -331,7 +343,9 @@ void ArchiveVerification::judge_gaps() {
     }
     if (timeline == 1) continue;
     if (!wal_->has_history(timeline)) {
-      report(Soundness::incomplete, archive::wal_object(archive::history_name(timeline)),
+      // An archive that began on this timeline never got it, and recovery does without.
+      const bool first = wal_->timelines().begin()->first == timeline;
+      report(first ? Soundness::whole : Soundness::incomplete, archive::wal_object(archive::history_name(timeline)),
              "the timeline's history is missing: nobody knows what it stems from");
       continue;
     }

@@ -10,6 +10,7 @@ import subprocess
 import golden
 import pytest
 import seawall_harness as harness
+from s3_harness import double_archive
 
 WHOLE, DAMAGED, INCOMPLETE = 0, 8, 9
 PAGE = 8192
@@ -446,6 +447,45 @@ def test_an_archive_that_cannot_be_written(archive):
             path.chmod(0o755)
     result = archive.ok("verify")
     assert "not remembered" in result.err and "The archive is whole" in result.out
+
+
+def test_an_identity_that_cannot_be_read(archive):
+    change(archive, "seawall_005/identity.json", lambda raw: raw[:5])
+    assert [key for key, _ in said(verified(archive, code=DAMAGED))] == ["seawall_005/identity.json"]
+
+
+def test_foreign_files_in_the_archive(archive):
+    for name in ("top.txt", "wal_005/README", "wal_005/0000000100000000000000GG.lz4", "basebackups_005/notes.json"):
+        (archive.root / name).write_text("x")
+    verified(archive, code=WHOLE)
+
+
+def test_a_backup_over_the_replication_protocol(scratch):
+    archive = scratch.archive(name="remote")
+    cluster = scratch.cluster(archive)
+    cluster.start()
+    cluster.pgbench("-i", "-q", "-s", 1)
+    archive.ok("backup-push", **cluster.connection())
+    cluster.archive_all()
+    cluster.stop()
+    assert verified(archive, code=WHOLE)["pages"] > 1000
+
+
+def test_on_object_storage(scratch, archive, double):
+    """Copied there, found whole, and incomplete once a segment and a part are gone."""
+    target = double_archive(scratch, double)
+    for name, each in (("from", archive), ("to", target)):
+        (scratch.path / f"{name}.json").write_text(json.dumps(each.settings))
+    target.ok("copy", "-f", scratch.path / "from.json", "-t", scratch.path / "to.json", "-w")
+    report = verified(target, code=WHOLE)
+    assert len(report["backups"]) == 2 and len(report["wal"]) == 2
+    full, _ = backups(target)
+    gone = [f"basebackups_005/{full}/tar_partitions/part_001.tar.lz4",
+            [key for key in target.keys("wal_005/00000001") if "backup" not in key][-3]]
+    target.ok("st", "rm", gone[0])
+    target.ok("st", "rm", gone[1])
+    found = [key for key, _ in said(verified(target, code=INCOMPLETE))]
+    assert gone[0] in found and gone[1].removesuffix(".lz4") in found
 
 
 @pytest.mark.parametrize("case", golden.CASES)
