@@ -99,13 +99,17 @@ class WalVerification::Chain {
     }
     return good;
   }
-  /// For what reaches from the segment before into the next; it is judged elsewhere.
-  void warm_up(archive::Segment segment, const Run& run) {
+  /// For what reaches from the segment into the next; it is judged elsewhere. False if something is wrong with it.
+  bool warm_up(archive::Segment segment, const Run& run) {
     Findings elsewhere;
     const std::vector<NamedObject> objects = objects_of(of_.wal_, segment);
-    if (objects.empty() || !read_object(objects.front(), segment, *reader_, elsewhere, run)) renew();
+    const bool good = !objects.empty() && read_object(objects.front(), segment, *reader_, elsewhere, run);
+    if (!good) renew();
     counted_ = reader_->records();
+    return good;
   }
+  /// Did a record begin in what was read since it began anew?
+  bool saw_record() const { return reader_->records() > 0 || reader_->within_record(); }
   void renew() {
     reader_.emplace(of_.wal_.segment_bytes());
     counted_ = 0;
@@ -177,9 +181,23 @@ std::optional<archive::Segment> WalVerification::before(archive::Segment segment
   return std::nullopt;
 }
 
+/// From the segment on in which the record begins that reaches into `first`: a long one covers several.
+void WalVerification::warm_up(Chain& chain, archive::Segment first, const Run& run) const {
+  std::vector<archive::Segment> back;
+  for (auto previous = before(first); previous; previous = before(*previous)) {
+    if (!chain.warm_up(*previous, run)) return;
+    if (chain.saw_record()) {
+      for (auto next = back.rbegin(); next != back.rend() && chain.warm_up(*next, run);) ++next;
+      return;
+    }
+    back.push_back(*previous);
+    chain.renew();
+  }
+}
+
 void WalVerification::verify_run(const Task& task, Totals& totals, const Run& run) {
   Chain chain(*this, findings_);
-  if (const auto previous = before({task.timeline, task.range.first})) chain.warm_up(*previous, run);
+  warm_up(chain, {task.timeline, task.range.first}, run);
   std::uint64_t good_from = task.range.first;
   for (std::uint64_t number = task.range.first; number <= task.range.last; ++number) {
     if (chain.read({task.timeline, number}, totals, run)) continue;

@@ -26,7 +26,8 @@ using WalRanges = std::map<archive::Timeline, archive::NumberRanges>;
 
 /// Reads WAL back: every segment through cipher and codec, its header, pages and records, also where records cross from
 /// one segment, or one timeline, into the next. Runs of 16 segments are read at once by `threads` threads, each behind
-/// the segment before it, which is read twice for that; memory is what decoders need.
+/// the segment in which the record begins that reaches into it, which is read twice for that; memory is what decoders
+/// need.
 class WalVerification {
  public:
   /// `system_identifier`: of the archive's cluster, if known. `whole` is told of each run of segments in which nothing
@@ -54,6 +55,7 @@ class WalVerification {
   struct Totals;
 
   std::optional<archive::Segment> before(archive::Segment segment) const;
+  void warm_up(Chain& chain, archive::Segment first, const Run& run) const;
   void verify_run(const Task& task, Totals& totals, const Run& run);
   void verify_history(const NamedObject& object, const Run& run);
   void verify_partial(const NamedObject& object, archive::Segment segment, const Run& run);
