@@ -124,8 +124,12 @@ TEST(Manifest, RefusesMembersThatAreNone) {
     std::string text = sample();
     const std::size_t at = text.rfind("\"members\":[]");
     text.replace(at, 12, "\"members\":" + std::string(bad));
-    text.resize(text.size());
-    EXPECT_THROW(members(text), Error) << bad;
+    try {
+      members(text);
+      ADD_FAILURE() << bad;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), testing::Not(HasSubstr("bytes that were written"))) << bad;
+    }
   }
 }
 

@@ -83,6 +83,7 @@ class BackupVerification {
 
   std::map<std::string, storage::ObjectInfo, std::less<>> objects_;  // by name under the backup's folder
   std::optional<archive::Sentinel> sentinel_;
+  Digest sentinel_digest_;
   std::optional<archive::Manifest> manifest_;
   std::set<std::string, std::less<>> listed_parts_;
   std::string lists_key_;
@@ -131,6 +132,7 @@ void BackupVerification::read_sentinel() {
   const auto text = pipeline::try_get(repository_, object, run_.stop);
   if (!text) throw Error(Errc::not_found, "the sentinel is not there");
   sentinel_ = archive::parse_sentinel(*text, object);
+  sentinel_digest_ = digest_of(bytes_of(*text));
   content_.is_delta = sentinel_->is_delta();
   content_.start = sentinel_->start_lsn.value_or(archive::Lsn{});
   stored_bytes_ += text->size();
@@ -163,6 +165,10 @@ void BackupVerification::read_manifest() {
         });
     for (const archive::ManifestObject& part : manifest_->objects) {
       if (part.name.starts_with(parts_prefix)) content_.members[part.name];
+    }
+    if (manifest_->sentinel && *manifest_->sentinel != sentinel_digest_) {
+      findings_.add(Soundness::damaged, archive::sentinel_object(backup_),
+                    "it does not hold the bytes that were written");
     }
     ++objects_read_;
   });
