@@ -29,7 +29,7 @@ TEST(Verified, LaterFindingsReplaceEarlierOnes) {
 
 TEST(Verified, SegmentsOfOneRunAreOneRange) {
   Verified verified;
-  for (const std::uint64_t number : {3, 1, 2, 5, 4}) verified.add_wal(1, {number, number}, at(1));
+  for (const std::uint64_t number : {3U, 1U, 2U, 5U, 4U}) verified.add_wal(1, {number, number}, at(1));
   EXPECT_EQ(verified.wal().at(1).size(), 1u);
 }
 
