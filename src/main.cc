@@ -20,7 +20,10 @@
 #include "config/known_keys.hh"
 #include "crypto/settings.hh"
 #include "kms/key_services.hh"
+#include "ops/expire_settings.hh"
 #include "ops/fetch_wal.hh"
+#include "ops/integrity_settings.hh"
+#include "ops/load_catalogue.hh"
 #include "ops/push_wal.hh"
 #include "ops/restore_backup.hh"
 #include "ops/take_backup.hh"
@@ -52,9 +55,13 @@ struct AllSettings {
   ops::FetchWalSettings fetch_wal;
   ops::TakeBackupSettings take_backup;
   ops::RestoreSettings restore;
+  ops::CatalogueSettings catalogue;
+  ops::IntegritySettings integrity;
+  ops::ExpireSettings expire;
 
   std::vector<config::Group*> groups() {
-    return {&process, &stores.common, &stores.s3, &crypto, &postgres, &push_wal, &fetch_wal, &take_backup, &restore};
+    return {&process,   &stores.common, &stores.s3, &crypto,    &postgres,  &push_wal,
+            &fetch_wal, &take_backup,   &restore,   &catalogue, &integrity, &expire};
   }
   std::vector<const config::SettingBase*> list() {
     std::vector<const config::SettingBase*> all;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,5 +13,9 @@ namespace seawall::archive {
 /// Errc::not_found: no such backup. Errc::incomplete: one of them has no metadata.json, or a parent is missing.
 /// Errc::corrupt: one that cannot be read. Errc::usage: a permanent delta stands on what is to become impermanent.
 std::vector<std::size_t> backups_to_mark(const Catalogue& catalogue, std::string_view name, bool permanent);
+
+/// A metadata.json with another permanence and everything else of it, also what is unknown here, as it was.
+/// Errc::corrupt naming `origin` if it is no such document.
+std::string with_permanence(std::string_view metadata_json, bool permanent, std::string_view origin);
 
 }  // namespace seawall::archive

@@ -18,6 +18,8 @@ class Log {
   virtual ~Log() = default;
   virtual bool enabled(LogLevel level) const noexcept = 0;
   virtual void line(LogLevel level, std::string_view message) = 0;
+  /// Many messages, each ended by a line break: as line() for each, but they may share their time and their write.
+  virtual void lines(LogLevel level, std::string_view messages);
 
   template <class... A>
   void debug(fmt::format_string<A...> format, A&&... args) {
@@ -53,8 +55,11 @@ class FdLog final : public Log {
   FdLog(int fd, LogLevel least, LogFormat format, Clock& clock);
   bool enabled(LogLevel level) const noexcept override { return level >= least_; }
   void line(LogLevel level, std::string_view message) override;
+  void lines(LogLevel level, std::string_view messages) override;
 
  private:
+  void append(fmt::memory_buffer& to, LogLevel level, Time now, std::string_view message) const;
+
   int fd_;
   LogLevel least_;
   LogFormat format_;

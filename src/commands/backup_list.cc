@@ -3,9 +3,11 @@
 #include "base/text.hh"
 #include "base/time_text.hh"
 #include "commands/app.hh"
+#include "commands/backup_json.hh"
 #include "commands/commands.hh"
 #include "commands/table.hh"
 #include "manuals/backup_list.hh"
+#include "ops/concurrency_settings.hh"
 #include "ops/list_backups.hh"
 
 namespace seawall::commands {
@@ -53,6 +55,8 @@ Table table_of(const std::vector<ops::BackupLine>& lines, const Args& args) {
       row.insert(row.end(), {recorded_text(m.start_time, args.pretty), recorded_text(m.finish_time, args.pretty),
                              m.hostname, m.data_dir, std::to_string(m.pg_version), lsn_text(m.start_lsn),
                              lsn_text(m.finish_lsn), m.is_permanent ? "true" : "false"});
+    } else if (args.detail) {
+      row.resize(table.heading.size(), "-");
     }
     table.rows.push_back(std::move(row));
   }
@@ -63,19 +67,33 @@ std::string json_of(const std::vector<ops::BackupLine>& lines) {
   std::string text = "[";
   for (const ops::BackupLine& line : lines) {
     if (text.size() > 1) text += ',';
-    text += fmt::format(R"({{"backup_name":{},"time":"{}","wal_file_name":{},"storage_name":{})",
-                        json_string(line.name, true), rfc3339_nano_local(line.modified),
-                        json_string(line.segment_name, true), json_string(line.storage_name, true));
-    if (line.metadata) text += ',' + archive::metadata_members(*line.metadata);
-    text += '}';
+    text += backup_json(line.name, line.modified, line.storage_name, line.metadata);
   }
   return text + ']';
+}
+
+/// After all that can be shown was shown.
+void require_details(const std::vector<ops::BackupLine>& lines, App& app) {
+  const ops::BackupLine* first = nullptr;
+  for (const ops::BackupLine& line : lines) {
+    if (line.problem.empty()) continue;
+    app.run.log.warning("{}", line.problem);
+    if (first == nullptr) first = &line;
+  }
+  if (first == nullptr) return;
+  app.out.flush();
+  throw Error(Errc::incomplete, fmt::format("{}: nothing more is known of {}; 'backup-list' without --detail asks for "
+                                            "no metadata.json",
+                                            first->problem, first->name));
 }
 
 int run(const Args& args, App& app) {
   const pipeline::Repository repository = app.open_repository();
   refuse_unknown_storage(args.target_storage, repository);
-  const std::vector<ops::BackupLine> lines = ops::list_backups(repository, args.detail, app.run);
+  ops::DownloadSettings settings;
+  app.sources.load(settings);
+  const std::vector<ops::BackupLine> lines =
+      ops::list_backups(repository, {.details = args.detail, .concurrency = settings.download_concurrency()}, app.run);
   if (lines.empty()) app.run.log.info("No backups found");
   if (args.json) {
     const std::string json = json_of(lines);
@@ -84,6 +102,7 @@ int run(const Args& args, App& app) {
     const Table table = table_of(lines, args);
     args.pretty ? print_boxed(table, app.out) : print_columns(table, app.out);
   }
+  require_details(lines, app);
   return 0;
 }
 
@@ -100,7 +119,7 @@ std::unique_ptr<cli::AnyCommand> backup_list_command() {
                   {"detail", "", "Times, host, LSNs and permanence as well, from each backup's metadata.json.",
                    &Args::detail},
                   {"target-storage", "NAME", "Only this storage.", &Args::target_storage}},
-      .fails_with = {Errc::config, Errc::corrupt, Errc::not_found},
+      .fails_with = {Errc::config, Errc::incomplete, Errc::denied, Errc::network},
       .run = run,
   });
 }

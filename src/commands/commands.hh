@@ -12,6 +12,16 @@ namespace seawall::commands {
 std::unique_ptr<cli::AnyCommand> backup_push_command();
 std::unique_ptr<cli::AnyCommand> backup_fetch_command();
 std::unique_ptr<cli::AnyCommand> backup_list_command();
+std::unique_ptr<cli::AnyCommand> backup_mark_command();
+std::unique_ptr<cli::AnyCommand> wal_show_command();
+std::unique_ptr<cli::AnyCommand> wal_verify_command();
+std::unique_ptr<cli::AnyCommand> info_command();
+std::unique_ptr<cli::AnyCommand> expire_command();
+std::unique_ptr<cli::AnyCommand> delete_before_command();
+std::unique_ptr<cli::AnyCommand> delete_retain_command();
+std::unique_ptr<cli::AnyCommand> delete_target_command();
+std::unique_ptr<cli::AnyCommand> delete_garbage_command();
+std::unique_ptr<cli::AnyCommand> delete_everything_command();
 std::unique_ptr<cli::AnyCommand> wal_push_command();
 std::unique_ptr<cli::AnyCommand> wal_fetch_command();
 std::unique_ptr<cli::AnyCommand> wal_prefetch_command();

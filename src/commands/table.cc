@@ -47,18 +47,22 @@ void print_boxed(const Table& table, std::ostream& out) {
     for (const std::size_t column : columns) out << std::string(column + 2, '-') << '+';
     out << '\n';
   };
-  const auto print = [&](const std::vector<std::string>& row) {
+  const auto print = [&](const std::vector<std::string>& row, bool is_heading) {
     out << '|';
-    for (std::size_t i = 0; i < row.size(); ++i) out << ' ' << padded(row[i], columns[i]) << " |";
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const bool right = !is_heading && i < table.right.size() && table.right[i];
+      out << ' ' << std::string(right ? columns[i] - width(row[i]) : 0, ' ')
+          << (right ? row[i] : padded(row[i], columns[i])) << " |";
+    }
     out << '\n';
   };
   std::vector<std::string> heading;
   heading.reserve(table.heading.size());
   for (const std::string& title : table.heading) heading.push_back(upper(title));
   rule();
-  print(heading);
+  print(heading, true);
   rule();
-  for (const auto& row : table.rows) print(row);
+  for (const auto& row : table.rows) print(row, false);
   rule();
 }
 

@@ -10,6 +10,7 @@ namespace seawall::commands {
 struct Table {
   std::vector<std::string> heading;
   std::vector<std::vector<std::string>> rows;
+  std::vector<bool> right = {};  ///< columns whose entries a box shows at its right edge; empty: none
 };
 
 /// Columns padded by blanks to the longest entry + 1; the last one is not padded. Rows may all have more columns than

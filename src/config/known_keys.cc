@@ -42,7 +42,6 @@ constexpr auto table = std::to_array<KnownKey>({
     {"WALG_USE_DATABASE_COMPOSER", exact, "Keep each database in parts of its own."},
     {"WALG_WITHOUT_FILES_METADATA", exact, "Keep no list of files with a backup; no delta can follow it."},
     {"TOTAL_BG_UPLOADED_LIMIT", exact, "How many waiting segments one wal-push takes along at most."},
-    {"WALG_INTEGRITY_MAX_DELAYED_WALS", exact, "How many missing last segments a check takes for being uploaded."},
     {"WALG_LOG_LEVEL", exact, "How much is logged."},
     {"WALG_LOG_DESTINATION", exact, "File that the log is appended to."},
     {"WALG_DIRECT_IO", exact, "Read the data directory past the page cache."},

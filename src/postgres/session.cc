@@ -122,6 +122,7 @@ class PqSession final : public Session {
   BackupStop stop_backup(std::chrono::nanoseconds timeout) override;
   archive::Timeline timeline() override;
   bool in_recovery() override;
+  archive::Lsn wal_end() override;
   void ping() override { connection_.execute({.activity = "ping", .sql = "SELECT 1"}); }
   std::vector<std::pair<std::string, std::uint32_t>> databases() override;
   void relations(const std::function<void(const RelationEntry&)>& visit) override;
@@ -249,6 +250,15 @@ archive::Timeline PqSession::timeline() {
   connection_.one_row({.activity = "read the timeline", .sql = fmt::format("SELECT {}", timeline_sql)},
                       [&](const Row& row) { timeline = static_cast<archive::Timeline>(row.integer(0)); });
   return timeline;
+}
+
+archive::Lsn PqSession::wal_end() {
+  archive::Lsn end;
+  connection_.one_row({.activity = "ask where the WAL ends",
+                       .sql = "SELECT CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_receive_lsn(), "
+                              "pg_last_wal_replay_lsn(), '0/0') ELSE pg_current_wal_lsn() END::text"},
+                      [&](const Row& row) { end = lsn_of(row, 0); });
+  return end;
 }
 
 bool PqSession::in_recovery() {

@@ -61,6 +61,8 @@ class Session {
   virtual BackupStop stop_backup(std::chrono::nanoseconds timeout) = 0;
   virtual archive::Timeline timeline() = 0;  ///< of the checkpoint now; on a standby of the replay
   virtual bool in_recovery() = 0;
+  /// Where the WAL ends now; on a standby what it has received, or replayed if it receives none.
+  virtual archive::Lsn wal_end() = 0;
   virtual void ping() = 0;
   /// Names and OIDs of the databases that accept connections.
   virtual std::vector<std::pair<std::string, std::uint32_t>> databases() = 0;
