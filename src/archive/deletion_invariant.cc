@@ -20,6 +20,7 @@ struct Protected {
     const std::string* backup;
   };
   std::vector<Span> spans;
+  NumberRanges all;  ///< the same together, asked first: there may be hundreds of backups and a million segments
 };
 
 class Check {
@@ -109,7 +110,9 @@ class Check {
     }
     const std::uint64_t span = segments_of_object(object->kind, catalogue_.settings().segment_bytes);
     const NumberRange numbers{object->segment.number, object->segment.number + span - 1};
-    for (const Protected::Span& kept : protected_of(object->segment.timeline).spans) {
+    const Protected& kept_wal = protected_of(object->segment.timeline);
+    if (!kept_wal.all.overlaps(numbers)) return;
+    for (const Protected::Span& kept : kept_wal.spans) {
       if (numbers.first <= kept.numbers.last && kept.numbers.first <= numbers.last) {
         fail("{}{} would go, but {} needs it", wal_folder, file, *kept.backup);
       }
@@ -131,6 +134,7 @@ class Check {
                           .reach = start.start(catalogue_.settings().segment_bytes)};
       if (follows(wal, timeline)) found->second.spans.push_back({{start.number, no_last}, &unfinished.name});
     }
+    for (const Protected::Span& span : found->second.spans) found->second.all.add(span.numbers);
     return found->second;
   }
 

@@ -127,7 +127,9 @@ NumberRanges KeptSet::needed(Timeline timeline, TimelineCut& cut) const {
   }
   if (first != nullptr) {
     ranges.add({first->wal.first, no_last});
-    cut.needed_from = Segment{timeline, first->wal.first}.name(catalogue_.settings().segment_bytes);
+    const TimelineWal* wal = catalogue_.wal().timeline(timeline);
+    const std::uint64_t from = std::max(first->wal.first, wal == nullptr ? 0 : wal->listed.first());
+    cut.needed_from = Segment{timeline, from}.name(catalogue_.settings().segment_bytes);
     cut.needed_by = first->name;
   }
   for (const BackupWal& island : islands_) {

@@ -48,6 +48,11 @@ bool NumberRanges::covers(NumberRange range) const noexcept {
   return found != ranges_.end() && found->first <= range.first && found->last >= range.last;
 }
 
+bool NumberRanges::overlaps(NumberRange range) const noexcept {
+  const auto found = at_or_after(range.first);
+  return found != ranges_.end() && found->first <= range.last;
+}
+
 std::uint64_t NumberRanges::alike_since(std::uint64_t number) const noexcept {
   const auto found = at_or_after(number);
   if (found != ranges_.end() && found->first <= number) return found->first;

@@ -32,6 +32,7 @@ class NumberRanges {
 
   bool contains(std::uint64_t number) const noexcept { return covers({number, number}); }
   bool covers(NumberRange range) const noexcept;
+  bool overlaps(NumberRange range) const noexcept;  ///< is any of it here?
   /// The least number from which on to `number` all are in the set, or all are not.
   std::uint64_t alike_since(std::uint64_t number) const noexcept;
   /// What of `within` is not in the set, ascending.

@@ -69,5 +69,18 @@ TEST(NumberRanges, AgreeWithASetOfNumbers) {
   }
 }
 
+TEST(NumberRanges, OverlapIsToldAtEveryEdge) {
+  NumberRanges ranges;
+  ranges.add({5, 9});
+  ranges.add({20, no_last});
+  EXPECT_FALSE(ranges.overlaps({0, 4}));
+  EXPECT_TRUE(ranges.overlaps({0, 5}));
+  EXPECT_TRUE(ranges.overlaps({9, 12}));
+  EXPECT_FALSE(ranges.overlaps({10, 19}));
+  EXPECT_TRUE(ranges.overlaps({6, 7}));
+  EXPECT_TRUE(ranges.overlaps({1000, no_last}));
+  EXPECT_FALSE(NumberRanges().overlaps({0, no_last}));
+}
+
 }  // namespace
 }  // namespace seawall::archive

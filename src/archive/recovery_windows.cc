@@ -46,7 +46,8 @@ class Way {
     if (wal == nullptr) return;
     NumberRanges piece;
     piece.add(numbers);
-    for (const NumberRange& range : wal->usable.common(piece).all()) segments_.add(range);
+    const NumberRanges common = wal->usable.common(piece);
+    for (const NumberRange& range : common.all()) segments_.add(range);
   }
 
   const Catalogue& catalogue_;

@@ -56,7 +56,7 @@ void add_goes(const Catalogue& catalogue, const DeletionPlan& plan, Table& table
   for (const archive::TimelineCut& cut : plan.timelines) {
     if (cut.objects == 0) continue;
     table.rows.push_back({"delete", segments_text(catalogue, cut), std::to_string(cut.objects), human_bytes(cut.bytes),
-                          fmt::format("{} segments", cut.goes.count())});
+                          cut.goes.count() == 1 ? "1 segment" : fmt::format("{} segments", cut.goes.count())});
   }
 }
 

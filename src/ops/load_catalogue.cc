@@ -83,7 +83,9 @@ class Loading {
 
   void list_folder(std::string_view name, bool one_level, const std::stop_token& stop) {
     repository_.store->list(
-        {.prefix = repository_.key(name), .one_level = one_level},
+        {.prefix = repository_.key(name),
+         .one_level = one_level,
+         .names_only = !request_.wal_sizes && name == archive::wal_folder},
         [&](const storage::ObjectInfo& object) {
           add(object);
           return true;
@@ -94,7 +96,8 @@ class Loading {
   void add(const storage::ObjectInfo& object) {
     const std::string_view key = std::string_view(object.key).substr(repository_.prefix.size());
     const std::lock_guard lock(mutex_);
-    catalogue_.add({.key = key, .bytes = object.bytes, .modified = object.modified});
+    const bool unknown = !request_.wal_sizes && key.starts_with(archive::wal_folder);
+    catalogue_.add({.key = key, .bytes = unknown ? 1 : object.bytes, .modified = object.modified});
     if (key.starts_with(archive::backups_folder)) {
       if (auto backup = archive::backup_of_sentinel(key.substr(archive::backups_folder.size()))) {
         sentinels_.emplace_back(object.modified, std::move(*backup));

@@ -41,6 +41,7 @@ struct CatalogueRequest {
   Backups backups = Backups::objects;
   Documents documents = Documents::all;
   bool wal = true;
+  bool wal_sizes = true;  ///< false: neither sizes nor times of WAL are known, and no object counts as empty
   bool others = true;  ///< whatever else lies under the prefix
 };
 

@@ -69,6 +69,7 @@ struct ListOptions {
   std::string prefix = {};
   std::string start_after = {};  ///< only keys greater than this
   bool one_level = false;        ///< keys with a further '/' after the prefix are folded into `visit_prefix`
+  bool names_only = false;       ///< sizes, times and versions may be left out, where finding them takes time
   bool all_versions = false;     ///< old versions and deletions too, newest first per key, where the store keeps them
 };
 

@@ -26,6 +26,7 @@ class Line:
     code: int
     command: str
     settings: dict
+    after: str = ""  # the deletion whose result this line looks at
 
     @property
     def id(self):
@@ -49,8 +50,6 @@ class Deviations:
         for word in [*words, f"method {codec}"]:
             if word in self.not_built:
                 return word
-        if line.name.startswith("delc-"):  # looks at what a deletion left
-            return "delete"
         return None
 
 
@@ -72,6 +71,7 @@ def lines(case):
     skip = expect / "not-repeatable.txt"
     skip = set(skip.read_text().split()) if skip.exists() else set()
     skip = {name for name in skip if not name.startswith("fetch-spec-")}  # this runner makes the specification they need
+    deletion = ""
     for text in (expect / "commands.tsv").read_text().splitlines()[1:]:
         name, code, command = text.split("\t")
         if name in skip or "online" in name or name.startswith("foreign-") or command == "--version":
@@ -81,7 +81,10 @@ def lines(case):
         if match:
             command = command[:match.start()]
             settings = dict(pair.split("=", 1) for pair in match.group(1).split() if "=" in pair)
-        yield Line(case, name, int(code), command, settings)
+        if "--confirm" in command:
+            deletion = command
+        follows = name.startswith("delc-") and "--confirm" not in command
+        yield Line(case, name, int(code), command, settings, deletion if follows else "")
 
 
 def sums(top):
@@ -168,6 +171,18 @@ def move(archive, place):
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
+READING = ("backup-list", "wal-fetch", "backup-fetch", "wal-show", "wal-verify", "delete")
+
+
+def in_any_order(line, text):
+    """WAL-G prints the checks of wal-verify in random order."""
+    if line.word != "wal-verify":
+        return text
+    if "--json" in line.command:
+        return json.dumps(json.loads(text), sort_keys=True)
+    return sorted(text.splitlines())
+
+
 class LineRun:
     """Runs one line in the directory of one test and says in what it differs."""
 
@@ -175,7 +190,7 @@ class LineRun:
         self.scratch, self.line = scratch, line
         self.case_directory = harness.give(harness.mkdir(scratch.path / "case"))
         # Commands that only read share one copy, which is compared afterwards.
-        self.reads = line.word in ("backup-list", "wal-fetch", "backup-fetch") or line.command.startswith("st ls")
+        self.reads = not line.after and "--confirm" not in line.command and (line.word in READING or line.command.startswith("st ls"))
         self.changed = line.case in WITH_TABLESPACES and line.word == "backup-fetch"
         self.archive = CaseArchive(scratch, line.case, source, copy=self.changed or not self.reads)
         self.work = harness.give(harness.mkdir(scratch.path / "work"))
@@ -246,6 +261,8 @@ class LineRun:
 
     def run(self):
         self.prepare()
+        if self.line.after:
+            self.archive.ok(*self.real(self.line.after).split(), cwd=self.work)
         before = self.archive.stamps() if self.reads else None
         settings = {key: self.real(value) for key, value in self.line.settings.items()}
         result = self.archive.run(*self.arguments(), cwd=self.work, **settings)
@@ -254,12 +271,17 @@ class LineRun:
             wrong.append(f"exit {result.code}, expected {self.line.code}")
         path = WALG / self.line.case / "expect" / f"{self.line.name}.out"
         want = path.read_text() if path.exists() else ""
-        if self.line.code == 0 and self.tagged(result.out) != want:
+        if self.line.code == 0 and in_any_order(self.line, self.tagged(result.out)) != in_any_order(self.line, want):
             wrong.append(f"stdout:\n{self.tagged(result.out)}\nexpected:\n{want}")
         if self.line.word == "backup-fetch" and self.line.code == 0:
             wrong += self.compare_trees()
         if self.line.word == "wal-fetch" and self.line.code == 0 and result.code == 0:
             wrong += self.compare_segment()
+        remaining = WALG / self.line.case / "expect" / f"{self.line.name}.remaining"
+        if remaining.exists():
+            want = sorted(name.removeprefix("./") for name in remaining.read_text().split())
+            if (have := self.archive.keys("")) != [name.removeprefix("archive/") for name in want]:
+                wrong.append(f"objects left: too many {sorted(set(have) - set(want))}, missing {sorted(set(want) - set(have))}")
         if before is not None and before != self.archive.stamps():
             wrong.append("a command that only reads changed the archive")
         return [*wrong, str(result)] if wrong else []

@@ -104,6 +104,7 @@ void list_takes_any_prefix(Store& store, std::string_view prefix) {
   for (const std::string& name : names) s.put(name, "x");
   for (const std::string& part : all_prefixes(names)) {
     compare(s, names, {.prefix = part});
+    compare(s, names, {.prefix = part, .names_only = true});
     compare(s, names, {.prefix = part, .one_level = true});
   }
   for (const std::string_view part : {"../", "./", "a//", "/", "a/../", "..", "a/./b"}) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -30,19 +31,59 @@ Kind kind_of(const struct stat& status) noexcept {
   return S_ISREG(status.st_mode) ? Kind::object : S_ISDIR(status.st_mode) ? Kind::directory : Kind::none;
 }
 
+/// The beginning of a name as a number in the order of names, as far as 12 characters tell it: digits and capital A to
+/// F, of which the names of WAL consist, are told apart; any other character is only placed among them, and what
+/// follows it is not looked at.
+std::uint64_t order_key(std::string_view name) noexcept {
+  constexpr std::size_t characters = 12;
+  constexpr unsigned bits = 5;
+  std::uint64_t key = 0;
+  bool exact = true;
+  for (std::size_t i = 0; i < characters; ++i) {
+    unsigned place = 0;  // the name has ended
+    if (exact && i < name.size()) {
+      const auto c = static_cast<unsigned char>(name[i]);
+      const bool digit = c >= '0' && c <= '9';
+      const bool letter = c >= 'A' && c <= 'F';
+      exact = digit || letter;
+      if (digit) {
+        place = 2U + (c - '0');
+      } else if (letter) {
+        place = 13U + (c - 'A');
+      } else {
+        place = c < '0' ? 1U : c < 'A' ? 12U : 19U;
+      }
+    }
+    key = key << bits | place;
+  }
+  return key;
+}
+
 /// The names of one directory, those of directories with their '/': compared bytewise they are in key order.
-/// All in one string: a hundred thousand small strings would cost a hundred thousand allocations.
+/// In blocks, 16 bytes and the name for each: a million of them take 50 MB, where strings would take twice that.
 class Names {
  public:
   void add(std::string_view name, bool directory) {
-    entries_.push_back({text_.size(), name.size() + (directory ? 1 : 0)});
-    text_.append(name);
-    if (directory) text_.push_back('/');
-    text_.push_back('\0');  // for system calls
+    const std::size_t length = name.size() + (directory ? 1 : 0);
+    if (blocks_.empty() || used_ + length + 1 > block_bytes) {
+      blocks_.push_back(std::make_unique_for_overwrite<char[]>(block_bytes));
+      used_ = 0;
+    }
+    char* const at = blocks_.back().get() + used_;
+    std::copy(name.begin(), name.end(), at);
+    if (directory) at[length - 1] = '/';
+    at[length] = '\0';  // for system calls
+    entries_.push_back({0, static_cast<std::uint32_t>(blocks_.size() - 1), static_cast<std::uint16_t>(used_),
+                        static_cast<std::uint16_t>(length)});
+    used_ += length + 1;
   }
   void sort() {
-    const auto order = [this](const Entry& a, const Entry& b) { return at(a) < at(b); };
-    const auto same = [this](const Entry& a, const Entry& b) { return at(a) == at(b); };
+    const std::size_t shared = shared_beginning();
+    for (Entry& entry : entries_) entry.key = order_key(at(entry).substr(shared));
+    const auto order = [this](const Entry& a, const Entry& b) {
+      return a.key != b.key ? a.key < b.key : at(a) < at(b);
+    };
+    const auto same = [this](const Entry& a, const Entry& b) { return a.key == b.key && at(a) == at(b); };
     std::sort(entries_.begin(), entries_.end(), order);
     // A directory that changes while it is read may show an entry twice.
     entries_.erase(std::unique(entries_.begin(), entries_.end(), same), entries_.end());
@@ -52,13 +93,30 @@ class Names {
   std::string_view operator[](std::size_t i) const { return at(entries_[i]); }
 
  private:
+  static constexpr std::size_t block_bytes = std::size_t{1} << 16;
   struct Entry {
-    std::size_t start;
-    std::size_t length;
+    std::uint64_t key;
+    std::uint32_t block;
+    std::uint16_t start;
+    std::uint16_t length;  // a name has at most 255 bytes
   };
-  std::string_view at(const Entry& entry) const { return std::string_view(text_).substr(entry.start, entry.length); }
+  std::string_view at(const Entry& entry) const { return {blocks_[entry.block].get() + entry.start, entry.length}; }
 
-  std::string text_;
+  /// How many characters all names have in common at their beginning.
+  std::size_t shared_beginning() const {
+    if (entries_.empty()) return 0;
+    const std::string_view first = at(entries_.front());
+    std::size_t shared = first.size();
+    for (const Entry& entry : entries_) {
+      const std::string_view name = at(entry).substr(0, shared);
+      const auto differ = std::mismatch(name.begin(), name.end(), first.begin()).first;
+      shared = static_cast<std::size_t>(differ - name.begin());
+    }
+    return shared;
+  }
+
+  std::vector<std::unique_ptr<char[]>> blocks_;
+  std::size_t used_ = 0;  // of the last block
   std::vector<Entry> entries_;
 };
 
@@ -157,6 +215,7 @@ Names Listing::read(DIR* directory, std::string_view name_prefix) {
 }
 
 bool Listing::visit_file(int parent, std::string_view name) {
+  if (options_.names_only) return visit_({.key = path_ + std::string(name)});
   struct stat status {};
   if (look(parent, name.data(), status) != Kind::object) return true;  // gone since the directory was read
   return visit_(info_of(path_ + std::string(name), status));
