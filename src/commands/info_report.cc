@@ -86,8 +86,12 @@ class TextPrinter {
             rfc3339(window.until), window.last.name(catalogue_.settings().segment_bytes), window.backups.size());
         label = "";
         if (!window.gap) continue;
-        add("", "  then {} segments are missing: {} to {}", window.gap->count(),
-            segment(window.last.timeline, window.gap->first), segment(window.last.timeline, window.gap->last));
+        if (window.gap->count() == 1) {
+          add("", "  then {} is missing", segment(window.last.timeline, window.gap->first));
+        } else {
+          add("", "  then {} segments are missing: {} to {}", window.gap->count(),
+              segment(window.last.timeline, window.gap->first), segment(window.last.timeline, window.gap->last));
+        }
       }
     }
     if (cluster.windows.empty()) add(label, "to no moment: no backup has its WAL");
@@ -98,7 +102,9 @@ class TextPrinter {
     for (const archive::TimelineSummary& line : report_.summary.timelines) {
       add(label, "timeline {}: {} to {}, the last stored {}, {}{}", line.timeline, segment(line.timeline, line.first),
           segment(line.timeline, line.last), rfc3339(line.last_stored), age(line.last_stored, now()),
-          line.gaps.empty() ? "" : fmt::format("; {} gaps", line.gaps.size()));
+          line.gaps.empty()       ? ""
+          : line.gaps.size() == 1 ? "; a gap"
+                                  : fmt::format("; {} gaps", line.gaps.size()));
       label = "";
     }
     if (report_.summary.timelines.empty()) add(label, "none");
@@ -112,7 +118,7 @@ class TextPrinter {
     };
     for (const Backup& each : catalogue_.backups()) {
       for (const archive::BackupFault& fault : each.faults) {
-        if (fault.damages) complain(fmt::format("{} does not restore: {}", each.name, fault.text));
+        complain(fmt::format("{}{}: {}", each.name, fault.damages ? " does not restore" : "", fault.text));
       }
     }
     for (const std::string& complaint : catalogue_.complaints()) complain(complaint);

@@ -155,7 +155,7 @@ std::string plan_text(const Catalogue& catalogue, const DeletionPlan& plan) {
     text << fmt::format("note: {} objects that nobody here knows stay untouched, {} for one\n", foreign.objects,
                         foreign.examples.front());
   }
-  text << fmt::format("{} objects, {} are freed\n", plan.objects, human_bytes(plan.bytes));
+  text << fmt::format("{} objects go, {} are freed\n", plan.objects, human_bytes(plan.bytes));
   return text.str();
 }
 

@@ -262,7 +262,7 @@ class LineRun:
     def run(self):
         self.prepare()
         if self.line.after:
-            self.archive.ok(*self.real(self.line.after).split(), cwd=self.work)
+            self.archive.run(*self.real(self.line.after).split(), cwd=self.work)  # which may be refused
         before = self.archive.stamps() if self.reads else None
         settings = {key: self.real(value) for key, value in self.line.settings.items()}
         result = self.archive.run(*self.arguments(), cwd=self.work, **settings)
