@@ -211,6 +211,7 @@ void Catalogue::load(const CatalogueLoader& loader) {
   sort_backups();
   load_histories(loader);
   for (Backup& backup : backups_) load_documents(backup, loader);
+  std::sort(foreign_.examples.begin(), foreign_.examples.end());  // folders may have been listed side by side
   CatalogueLinker(*this).link();
 }
 

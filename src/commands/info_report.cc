@@ -123,8 +123,12 @@ class TextPrinter {
     }
     for (const std::string& complaint : catalogue_.complaints()) complain(complaint);
     if (catalogue_.foreign().objects != 0) {
-      complain(fmt::format("{} objects are nothing that seawall knows: {}{}", catalogue_.foreign().objects,
-                           catalogue_.foreign().examples.front(), catalogue_.foreign().objects > 1 ? "…" : ""));
+      const archive::Catalogue::Foreign& foreign = catalogue_.foreign();
+      for (const std::string& key : foreign.examples) complain(key + " is nothing that seawall knows");
+      if (foreign.objects > foreign.examples.size()) {
+        complain(
+            fmt::format("{} more objects are nothing that seawall knows", foreign.objects - foreign.examples.size()));
+      }
     }
     label = "\nunfinished";
     for (const archive::UnfinishedBackup& each : catalogue_.unfinished()) {
