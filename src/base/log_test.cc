@@ -97,5 +97,22 @@ TEST(MemoryLog, KeepsLevelAndText) {
   EXPECT_EQ(log.text(), "WARNING: free: 3\nINFO: done\n");
 }
 
+TEST_F(LogTest, ManyLinesAtOnceAreAsOneByOne) {
+  for (const LogFormat format : {LogFormat::text, LogFormat::json}) {
+    FdLog log(write_.get(), LogLevel::info, format, clock_);
+    log.line(LogLevel::info, "first");
+    log.line(LogLevel::info, "second one");
+    const std::string one_by_one = written();
+    log.lines(LogLevel::info, "first\nsecond one\n");
+    EXPECT_EQ(one_by_one, written());
+    log.lines(LogLevel::debug, "not wanted\n");
+    log.lines(LogLevel::info, "end\n");
+    EXPECT_EQ(std::string::npos, written().find("not wanted"));
+  }
+  MemoryLog kept;
+  kept.lines(LogLevel::warning, "a\nb");
+  EXPECT_EQ("WARNING: a\nWARNING: b\n", kept.text());
+}
+
 }  // namespace
 }  // namespace seawall
