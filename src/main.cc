@@ -17,15 +17,18 @@
 #include "cli/exit_status.hh"
 #include "cli/program.hh"
 #include "commands/app.hh"
+#include "commands/schedule_settings.hh"
 #include "config/known_keys.hh"
 #include "crypto/settings.hh"
 #include "kms/key_services.hh"
+#include "ops/check_backups.hh"
 #include "ops/expire_settings.hh"
 #include "ops/fetch_wal.hh"
 #include "ops/integrity_settings.hh"
 #include "ops/load_catalogue.hh"
 #include "ops/push_wal.hh"
 #include "ops/restore_backup.hh"
+#include "ops/server_programs.hh"
 #include "ops/take_backup.hh"
 #include "storage/s3/endpoint.hh"
 #include "stores.hh"
@@ -58,10 +61,13 @@ struct AllSettings {
   ops::CatalogueSettings catalogue;
   ops::IntegritySettings integrity;
   ops::ExpireSettings expire;
+  ops::ServerSettings server;
+  ops::CheckSettings check;
+  commands::ScheduleSettings schedule;
 
   std::vector<config::Group*> groups() {
-    return {&process,   &stores.common, &stores.s3, &crypto,    &postgres,  &push_wal,
-            &fetch_wal, &take_backup,   &restore,   &catalogue, &integrity, &expire};
+    return {&process, &stores.common, &stores.s3, &crypto, &postgres, &push_wal, &fetch_wal, &take_backup,
+            &restore, &catalogue,     &integrity, &expire, &server,   &check,    &schedule};
   }
   std::vector<const config::SettingBase*> list() {
     std::vector<const config::SettingBase*> all;
@@ -322,6 +328,13 @@ int run_command(const cli::Program& program, const cli::Parsed& parsed, const ch
   return status;
 }
 
+/// The backup container's programs are commands of ours: their names stand for these words.
+std::vector<const char*> words_of_name(const std::string& name) {
+  if (name == "check_backup") return {"check", "backup"};
+  if (name == "restore") return {"restore"};
+  return {};
+}
+
 int start(int argc, char** argv) {
   const std::vector<std::unique_ptr<cli::AnyCommand>> commands = all_commands();
   AllSettings settings;
@@ -331,7 +344,8 @@ int start(int argc, char** argv) {
                              .commands = commands,
                              .settings = settings.list(),
                              .revision = SEAWALL_REVISION};
-  const std::span<const char* const> arguments(argv + 1, argc > 0 ? static_cast<std::size_t>(argc - 1) : 0);
+  std::vector<const char*> arguments = words_of_name(name);
+  if (argc > 0) arguments.insert(arguments.end(), argv + 1, argv + argc);
   const cli::Parsed parsed = cli::parse_command_line(program, arguments);
   if (parsed.command == nullptr && !parsed.help_setting) {
     std::cout << parsed.print << std::flush;

@@ -34,6 +34,10 @@ std::vector<std::unique_ptr<cli::AnyCommand>> all_commands() {
   all.push_back(commands::st_check_read_command());
   all.push_back(commands::st_check_write_command());
   all.push_back(commands::check_storage_command());
+  all.push_back(commands::check_backup_command());
+  all.push_back(commands::restore_command());
+  all.push_back(commands::schedule_command());
+  all.push_back(commands::standby_config_command());
   all.push_back(commands::docs_command());
   return all;
 }

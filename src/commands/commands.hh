@@ -36,6 +36,10 @@ std::unique_ptr<cli::AnyCommand> st_check_read_command();
 std::unique_ptr<cli::AnyCommand> st_check_write_command();
 std::unique_ptr<cli::AnyCommand> check_storage_command();
 std::unique_ptr<cli::AnyCommand> verify_command();
+std::unique_ptr<cli::AnyCommand> check_backup_command();
+std::unique_ptr<cli::AnyCommand> restore_command();
+std::unique_ptr<cli::AnyCommand> schedule_command();
+std::unique_ptr<cli::AnyCommand> standby_config_command();
 /// Hidden: prints the pages under docs/ that are generated from the declarations.
 std::unique_ptr<cli::AnyCommand> docs_command();
 

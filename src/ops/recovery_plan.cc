@@ -159,6 +159,7 @@ void check_wal(const Candidate& candidate, const RecoveryTarget& target, const W
       return;
     case Kind::xid:
     case Kind::name:
+    case Kind::end:
       wal.require(consistent, wal.last(consistent), "there is a gap between the backup and the end of the archive");
       return;
     case Kind::time:

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "archive/wal_name.hh"
@@ -12,7 +13,7 @@ namespace seawall::ops {
 
 /// Where recovery is to end.
 struct RecoveryTarget {
-  enum class Kind { time, lsn, xid, name, immediate };
+  enum class Kind { time, lsn, xid, name, immediate, end };  ///< end: of the archive
   Kind kind = Kind::immediate;
   std::string text;                      ///< as the user gave it, for the settings
   std::optional<Time> time = {};         ///< of Kind::time
@@ -48,5 +49,8 @@ RecoveryPlan plan_recovery(const pipeline::Repository& repository, const std::op
 /// `restore_command`: as PostgreSQL will run it.
 void write_recovery_settings(const std::string& directory, const RecoveryPlan& plan, const std::string& restore_command,
                              const Run& run);
+
+/// A value as the server's configuration files want it, in quotes.
+std::string conf_quoted(std::string_view value);
 
 }  // namespace seawall::ops

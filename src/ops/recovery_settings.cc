@@ -15,24 +15,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// As guc-file.l reads it: a backslash escapes, also in a command, and a line ends a value.
-std::string conf_quoted(std::string_view value) {
-  std::string text = "'";
-  for (const char c : value) {
-    if (c == '\n') {
-      text += "\\n";
-      continue;
-    }
-    if (c == '\'' || c == '\\') text += c;
-    text += c;
-  }
-  return text + "'";
-}
-
 std::map<std::string, std::string> settings_of(const RecoveryPlan& plan, const std::string& restore_command) {
   const RecoveryTarget& target = plan.target;
-  std::map<std::string, std::string> settings{{"restore_command", restore_command},
-                                              {"recovery_target_action", target.action}};
+  std::map<std::string, std::string> settings{{"restore_command", restore_command}};
+  if (target.kind != RecoveryTarget::Kind::end) settings["recovery_target_action"] = target.action;
   switch (target.kind) {
     case RecoveryTarget::Kind::time:
       settings["recovery_target_time"] = target.text;
@@ -48,6 +34,8 @@ std::map<std::string, std::string> settings_of(const RecoveryPlan& plan, const s
       break;
     case RecoveryTarget::Kind::immediate:
       settings["recovery_target"] = "immediate";
+      break;
+    case RecoveryTarget::Kind::end:
       break;
   }
   // Before 12 the current timeline is what the server follows unless told otherwise, and it has no word for it.
@@ -76,6 +64,20 @@ void replace_as_owner(const fs::path& path, const std::string& content) {
 }
 
 }  // namespace
+
+/// As guc-file.l reads it: a backslash escapes, also in a command, and a line ends a value.
+std::string conf_quoted(std::string_view value) {
+  std::string text = "'";
+  for (const char c : value) {
+    if (c == '\n') {
+      text += "\\n";
+      continue;
+    }
+    if (c == '\'' || c == '\\') text += c;
+    text += c;
+  }
+  return text + "'";
+}
 
 void write_recovery_settings(const std::string& directory, const RecoveryPlan& plan, const std::string& restore_command,
                              const Run& run) {
