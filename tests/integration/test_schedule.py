@@ -28,10 +28,15 @@ def status(archive, *words, code=0):
 
 
 def test_backups_every_second_and_pruned(archive, cluster, state):
-    """@every 1s with one backup to retain, until SIGTERM."""
-    server = {**cluster.connection(), "PGDATA": str(cluster.data), "BACKUP_SCHEDULE": "@every 1s", "BACKUPS_TO_RETAIN": "0"}
+    """@every 1s with two backups to retain, until SIGTERM."""
+    server = {**cluster.connection(), "PGDATA": str(cluster.data), "BACKUP_SCHEDULE": "@every 1s", "BACKUPS_TO_RETAIN": "2"}
     running = archive.start("schedule", **server)
-    wait_until(lambda: len(archive.backups()) >= 2, what="two backups")
+    seen = set()
+
+    def pruned():
+        seen.update(archive.backups())
+        return len(seen) >= 4
+    wait_until(pruned, what="four backups")
     again = archive.fails("schedule", code=10, says="another scheduler", **server)
     assert again.out == ""
     running.signal(signal.SIGTERM)
@@ -39,6 +44,7 @@ def test_backups_every_second_and_pruned(archive, cluster, state):
     assert ended.code == 0, ended
     assert "read as every 1s from the start of the scheduler; next run 20" in ended.err
     assert "the scheduler has ended" in ended.err
+    assert seen - set(archive.backups()) and len(archive.backups()) in (2, 3), "what is superfluous is deleted"
     told = archive.run("schedule", "--status", "--json", **server)
     assert told.code == 1, "nothing runs any more"
     seen = told.json()
