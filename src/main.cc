@@ -22,6 +22,7 @@
 #include "crypto/settings.hh"
 #include "kms/key_services.hh"
 #include "ops/check_backups.hh"
+#include "ops/dump.hh"
 #include "ops/expire_settings.hh"
 #include "ops/fetch_wal.hh"
 #include "ops/integrity_settings.hh"
@@ -64,10 +65,11 @@ struct AllSettings {
   ops::ServerSettings server;
   ops::CheckSettings check;
   commands::ScheduleSettings schedule;
+  ops::DumpSettings dump;
 
   std::vector<config::Group*> groups() {
     return {&process, &stores.common, &stores.s3, &crypto, &postgres, &push_wal, &fetch_wal, &take_backup,
-            &restore, &catalogue,     &integrity, &expire, &server,   &check,    &schedule};
+            &restore, &catalogue,     &integrity, &expire, &server,   &check,    &schedule,  &dump};
   }
   std::vector<const config::SettingBase*> list() {
     std::vector<const config::SettingBase*> all;

@@ -38,6 +38,9 @@ std::vector<std::unique_ptr<cli::AnyCommand>> all_commands() {
   all.push_back(commands::restore_command());
   all.push_back(commands::schedule_command());
   all.push_back(commands::standby_config_command());
+  all.push_back(commands::dump_command());
+  all.push_back(commands::dump_list_command());
+  all.push_back(commands::dump_restore_command());
   all.push_back(commands::docs_command());
   return all;
 }

@@ -40,6 +40,9 @@ std::unique_ptr<cli::AnyCommand> check_backup_command();
 std::unique_ptr<cli::AnyCommand> restore_command();
 std::unique_ptr<cli::AnyCommand> schedule_command();
 std::unique_ptr<cli::AnyCommand> standby_config_command();
+std::unique_ptr<cli::AnyCommand> dump_command();
+std::unique_ptr<cli::AnyCommand> dump_list_command();
+std::unique_ptr<cli::AnyCommand> dump_restore_command();
 /// Hidden: prints the pages under docs/ that are generated from the declarations.
 std::unique_ptr<cli::AnyCommand> docs_command();
 
