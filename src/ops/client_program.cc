@@ -89,12 +89,12 @@ void ClientProgram::spawn(std::vector<std::string>& arguments, const Fd& pipe_en
 
 ClientProgram::~ClientProgram() {
   if (child_ == 0) return;
-  ::kill(child_, SIGTERM);
+  ::kill(-child_, SIGTERM);  // its group: a wrapper has children of its own
   for (std::chrono::nanoseconds waited{}; waited < patience; waited += step) {
     if (ended()) return;
     run_.clock.sleep(step, {});
   }
-  ::kill(child_, SIGKILL);
+  ::kill(-child_, SIGKILL);
   while (::waitpid(child_, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
