@@ -35,8 +35,8 @@ def test_over_to_seawall_and_back(scratch, program):
     before = root / "usr/local/bin/wal-g"
     shutil.copy(harness.WALG or program, before)
     before.chmod(0o755)
-    archive = scratch.archive(segment_mib=16)
-    cluster = scratch.cluster(archive, segment_mib=16)
+    archive = scratch.archive()
+    cluster = scratch.cluster(archive)
     settings = {**archive.environment(), **cluster.connection(), "PGDATA": str(cluster.data),
                 "PATH": f"{root}/usr/local/bin:{root}/usr/bin:{DEBIAN}:/usr/bin:/bin"}
     pairs = " ".join(f"{key}='{value}'" for key, value in settings.items() if not key.startswith("PG"))
@@ -77,7 +77,7 @@ def test_over_to_seawall_and_back(scratch, program):
         shell(block)
     assert not before.is_symlink()
     assert len(shell(["wal-g backup-list"]).splitlines()) == 3
-    restored = scratch.cluster(archive, empty=True, segment_mib=16)
+    restored = scratch.cluster(archive, empty=True)
     shell([f"wal-g backup-fetch {restored.data} LATEST"])
     restored.recovery(restore_command=f"env {pairs} PGDATA={restored.data} wal-g wal-fetch %f %p")
     restored.start()
