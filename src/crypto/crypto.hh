@@ -9,6 +9,7 @@
 #include "base/clock.hh"
 #include "base/filter.hh"
 #include "crypto/key_text.hh"
+#include "crypto/passphrase.hh"
 #include "crypto/secret.hh"
 
 namespace seawall::crypto {
@@ -43,8 +44,8 @@ std::shared_ptr<const Crypter> make_libsodium(LibsodiumOptions options);
 
 struct OpenPgpOptions {
   KeySource key;  ///< one or several armored or binary key rings; in `text` "\n" may be written as two characters
-  std::string passphrase;  ///< unlocks secret keys; empty: they are not protected, or GnuPG's agent asks for it
-  std::string gpg_key_id;  ///< instead of `key`: a key of the user's GnuPG key ring
+  PassphraseSource passphrase;  ///< unlocks secret keys; empty: they are not protected, or GnuPG's agent asks for it
+  std::string gpg_key_id;       ///< instead of `key`: a key of the user's GnuPG key ring; reading takes any that fits
   std::string gpg_program = "gpg";
   bool allow_unprotected = false;  ///< read messages without MDC, in which a change cannot be noticed
   /// For the expiry of keys; asked when the key is read.

@@ -26,16 +26,23 @@ const TextSetting* first_set(std::initializer_list<const TextSetting*> settings)
   return nullptr;
 }
 
+OpenPgpOptions common_openpgp(const CryptoSettings& settings, Clock& clock) {
+  OpenPgpOptions options;
+  options.passphrase = {.text = settings.pgp_key_passphrase(),
+                        .path = settings.pgp_passphrase_path(),
+                        .command = settings.pgp_passphrase_command()};
+  options.allow_unprotected = settings.pgp_allow_unprotected();
+  options.now = [&clock] { return clock.wall(); };
+  return options;
+}
+
 std::shared_ptr<const Crypter> openpgp_of(const CryptoSettings& settings, Clock& clock) {
   const TextSetting* chosen = first_set({&settings.pgp_key, &settings.pgp_key_path, &settings.gpg_key_id});
-  OpenPgpOptions options;
+  OpenPgpOptions options = common_openpgp(settings, clock);
   options.key.setting = name_of(*chosen);
   if (chosen == &settings.pgp_key) options.key.text = settings.pgp_key();
   if (chosen == &settings.pgp_key_path) options.key.path = settings.pgp_key_path();
   if (chosen == &settings.gpg_key_id) options.gpg_key_id = settings.gpg_key_id();
-  options.passphrase = settings.pgp_key_passphrase();
-  options.allow_unprotected = settings.pgp_allow_unprotected();
-  options.now = [&clock] { return clock.wall(); };
   return make_openpgp(std::move(options));
 }
 
@@ -115,6 +122,13 @@ std::shared_ptr<const Crypter> make_crypter(const CryptoSettings& settings, cons
   if (chosen == methods[2]) return aws_of(settings, services);
   if (chosen == methods[3]) return yandex_of(settings, services);
   return libsodium_of(settings);
+}
+
+std::shared_ptr<const Crypter> make_gpg_reader(const CryptoSettings& settings, Clock& clock) {
+  OpenPgpOptions options = common_openpgp(settings, clock);
+  options.key.setting = "the GnuPG key ring";
+  options.gpg_key_id = "any";  // reading does not name one
+  return make_openpgp(std::move(options));
 }
 
 }  // namespace seawall::crypto

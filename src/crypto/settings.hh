@@ -31,6 +31,17 @@ struct CryptoSettings : config::Group {
        .secret = true,
        .doc = "Unlocks the secret keys of WALG_PGP_KEY or WALG_PGP_KEY_PATH; not set: they are not protected. With "
               "WALG_GPG_KEY_ID it is given to gpg; not set: its agent is asked."}};
+  config::Setting<std::string> pgp_passphrase_path{
+      *this,
+      {.name = "SEAWALL_PGP_PASSPHRASE_PATH",
+       .doc = "File whose first line is the passphrase; WALG_PGP_KEY_PASSPHRASE comes first.",
+       .kind = "path"}};
+  config::Setting<std::string> pgp_passphrase_command{
+      *this,
+      {.name = "SEAWALL_PGP_PASSPHRASE_COMMAND",
+       .doc =
+           "Shell command whose first line of output is the passphrase; run when a key has to be unlocked, unless the "
+           "passphrase is given otherwise."}};
   config::Setting<std::string> gpg_key_id{
       *this,
       {.name = "WALG_GPG_KEY_ID",
@@ -122,5 +133,8 @@ struct KeyServices {
 /// missing. No key is read yet. `clock` must outlive the crypter and its stages.
 std::shared_ptr<const Crypter> make_crypter(const CryptoSettings& settings, const KeyServices& services, Clock& clock,
                                             Log& log);
+
+/// Reads what is encrypted to any key of this user's GnuPG key ring, whatever the settings say of writing.
+std::shared_ptr<const Crypter> make_gpg_reader(const CryptoSettings& settings, Clock& clock);
 
 }  // namespace seawall::crypto

@@ -24,12 +24,31 @@ SecretBytes with_line_breaks(SecretBytes text) {
   return text;
 }
 
+/// Asked for when a key is to be unlocked, and not by those who only encrypt.
+class LazyPassphrase {
+ public:
+  explicit LazyPassphrase(PassphraseSource source)
+      : source_(std::move(source)), setting_(passphrase_setting(source_)) {}
+  LazyPassphrase(const LazyPassphrase&) = delete;
+  LazyPassphrase& operator=(const LazyPassphrase&) = delete;
+  ~LazyPassphrase() { wipe(std::as_writable_bytes(std::span(source_.text))); }
+
+  Bytes bytes() const {
+    return secret_.get([this] { return read_passphrase(source_); }).span();
+  }
+  std::string_view setting() const noexcept { return setting_; }
+
+ private:
+  PassphraseSource source_;
+  const std::string_view setting_;
+  Lazy<SecretBytes> secret_;
+};
+
 class OpenPgp final : public Crypter {
  public:
   explicit OpenPgp(OpenPgpOptions options)
-      : options_(std::move(options)),
-        passphrase_(std::make_shared<const SecretBytes>(SecretBytes::copy_of(bytes_of(options_.passphrase)))) {
-    wipe(std::as_writable_bytes(std::span(options_.passphrase)));
+      : options_(std::move(options)), passphrase_(std::make_shared<const LazyPassphrase>(options_.passphrase)) {
+    wipe(std::as_writable_bytes(std::span(options_.passphrase.text)));
   }
   ~OpenPgp() override { wipe(std::as_writable_bytes(std::span(options_.key.text))); }
 
@@ -44,7 +63,7 @@ class OpenPgp final : public Crypter {
       read.find_session = [name = read.name, program = options_.gpg_program, setting = read.setting,
                            passphrase = passphrase_](const openpgp::Envelope& envelope) {
         try {
-          return openpgp::gpg_session_key(program, envelope.packets, passphrase->span());
+          return openpgp::gpg_session_key(program, envelope.packets, passphrase->bytes());
         } catch (const Error& error) {
           throw Error(error.code(), fmt::format("{}: gpg cannot decrypt the object's session key ({}): {}", name,
                                                 setting, error.what()));
@@ -78,16 +97,16 @@ class OpenPgp final : public Crypter {
       return std::make_shared<const Ring>(text.span(),
                                           openpgp::RingOptions{
                                               .setting = options_.key.setting,
-                                              .passphrase_setting = "WALG_PGP_KEY_PASSPHRASE",
-                                              .passphrase = SecretBytes::copy_of(passphrase_->span()),
+                                              .passphrase_setting = std::string(passphrase_->setting()),
+                                              .passphrase = [secret = passphrase_] { return secret->bytes(); },
                                               .now = options_.now ? std::optional<Time>(options_.now()) : std::nullopt,
                                           });
     });
   }
 
   OpenPgpOptions options_;
-  const std::shared_ptr<const SecretBytes> passphrase_;  // owned by this and by the decrypting stages
-  Lazy<std::shared_ptr<const Ring>> ring_;               // owned by this and by the decrypting stages
+  const std::shared_ptr<const LazyPassphrase> passphrase_;  // owned by this, the ring and the decrypting stages
+  Lazy<std::shared_ptr<const Ring>> ring_;                  // owned by this and by the decrypting stages
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include <sys/stat.h>
 
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "crypto/crypto.hh"
@@ -20,7 +22,7 @@ struct With {
 
 std::shared_ptr<const Crypter> crypter_of(std::string_view key_file, With with = {}) {
   return make_openpgp({.key = {.setting = "WALG_PGP_KEY_PATH", .text = {}, .path = testdata(key_file).string()},
-                       .passphrase = with.passphrase,
+                       .passphrase = {.text = with.passphrase, .path = {}, .command = {}},
                        .gpg_key_id = {},
                        .allow_unprotected = with.allow_unprotected,
                        .now = [with] { return with.now; }});
@@ -222,6 +224,29 @@ TEST(OpenPgp, NamesWhatIsWrongWithAPassphrase) {
             sample_text());
 }
 
+TEST(OpenPgp, TakesThePassphraseFromAFileOrACommand) {
+  const std::string stored = encrypted(*crypter_of("curve.public.asc"), "text");
+  const auto with = [](PassphraseSource source) {
+    return make_openpgp({.key = {.setting = "WALG_PGP_KEY_PATH", .text = {}, .path = testdata("curve.secret.asc")},
+                         .passphrase = std::move(source)});
+  };
+  const std::string path = testing::TempDir() + "passphrase";
+  std::ofstream(path) << "a phrase\r\nand more\n";
+  EXPECT_EQ(decrypted(*with({.text = {}, .path = path, .command = {}}), stored), "text");
+  EXPECT_EQ(decrypted(*with({.text = {}, .path = {}, .command = "echo 'a phrase'"}), stored), "text");
+  // Who only writes needs none.
+  EXPECT_NE(encrypted(*with({.text = {}, .path = {}, .command = "exit 3"}), "text"), "");
+  expect_refused(*with({.text = {}, .path = {}, .command = "echo because >&2; exit 3"}), stored, Errc::config,
+                 "exit status 3): because");
+  expect_refused(*with({.text = {}, .path = {}, .command = "true"}), stored, Errc::config,
+                 "SEAWALL_PGP_PASSPHRASE_COMMAND gives no passphrase");
+  expect_refused(*with({.text = {}, .path = {}, .command = "echo wrong"}), stored, Errc::denied,
+                 "the passphrase in SEAWALL_PGP_PASSPHRASE_COMMAND does not unlock it");
+  expect_refused(*with({.text = {}, .path = path + ".absent", .command = {}}), stored, Errc::config,
+                 "SEAWALL_PGP_PASSPHRASE_PATH");
+  std::filesystem::remove(path);
+}
+
 TEST(OpenPgp, RefusesKeysThatCannotBeUsed) {
   expect_failure([] { encrypted(*crypter_of("revoked.public.asc"), ""); }, Errc::config, "is revoked");
   EXPECT_NE(encrypted(*crypter_of("expiring.public.asc"), ""), "");
@@ -264,7 +289,7 @@ TEST(OpenPgp, WorksWithAKeyOfTheUsersGnuPg) {
   ASSERT_EQ(setenv("GNUPGHOME", gpg.home().c_str(), 1), 0);
   const auto of_ring = [](std::string id, std::string passphrase = {}) {
     return make_openpgp({.key = {.setting = "WALG_GPG_KEY_ID", .text = {}, .path = {}},
-                         .passphrase = std::move(passphrase),
+                         .passphrase = {.text = std::move(passphrase), .path = {}, .command = {}},
                          .gpg_key_id = std::move(id)});
   };
   const auto crypter = of_ring("rsa@example.invalid");

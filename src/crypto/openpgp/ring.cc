@@ -116,7 +116,7 @@ const SecretNumbers& Ring::unlocked(const RingKey& key) const {
   SecretNumbers numbers;
   about_key(options_.setting, [&] {
     try {
-      numbers = unlock(key, options_.passphrase.span(), options_.passphrase_setting);
+      numbers = unlock(key, options_.passphrase ? options_.passphrase() : Bytes(), options_.passphrase_setting);
     } catch (const Error& error) {
       throw Error(error.code(), fmt::format("{}: {}", id_text(key.open.id), error.what()));
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -15,10 +16,10 @@
 namespace seawall::crypto::openpgp {
 
 struct RingOptions {
-  std::string setting;             ///< that gave the ring, for messages
-  std::string passphrase_setting;  ///< that gives the passphrase
-  SecretBytes passphrase;          ///< empty: none
-  std::optional<Time> now;         ///< for expiry; nothing: keys do not expire
+  std::string setting;                ///< that gave the ring, for messages
+  std::string passphrase_setting;     ///< that gives the passphrase
+  std::function<Bytes()> passphrase;  ///< asked for when a key is to be unlocked; empty, or not set: none
+  std::optional<Time> now;            ///< for expiry; nothing: keys do not expire
 };
 
 /// A key ring at work: which keys to encrypt to, and its secret keys, each unlocked once. Thread-safe.

@@ -169,7 +169,11 @@ SecretNumbers unlock(const RingKey& key, Bytes passphrase, std::string_view sett
   const unsigned cipher = from.byte();
   const StringToKey how = read_string_to_key(from);
   if (passphrase.empty()) {
-    throw Error(Errc::config, fmt::format("it is protected by a passphrase, and {} is not set", setting));
+    const bool ours = setting == "WALG_PGP_KEY_PASSPHRASE";
+    throw Error(Errc::config, fmt::format("it is protected by a passphrase, and {} is not set{}", setting,
+                                          ours ? "; a file (SEAWALL_PGP_PASSPHRASE_PATH) or a command "
+                                                 "(SEAWALL_PGP_PASSPHRASE_COMMAND) can give it as well"
+                                               : ""));
   }
   const Protection protection = protection_of(cipher);
   const Bytes start = from.take(protection.block);
