@@ -6,6 +6,7 @@
 
 #include "archive/detail/catalogue_linker.hh"
 #include "archive/layout.hh"
+#include "archive/wal_e.hh"
 #include "base/error.hh"
 
 namespace seawall::archive {
@@ -36,7 +37,7 @@ void load_documents(Backup& backup, const CatalogueLoader& loader) {
   try {
     if (const auto text = loader.metadata(backup.name)) {
       backup.metadata = parse_metadata(*text, metadata_key);
-    } else {
+    } else if (!parse_wal_e_name(backup.name)) {  // WAL-E writes none
       backup.faults.push_back({BackupFault::Kind::metadata_missing, false, metadata_key + " is missing"});
     }
   } catch (const Error& error) {

@@ -4,6 +4,7 @@
 
 #include "archive/detail/catalogue_linker.hh"
 #include "archive/layout.hh"
+#include "archive/wal_e.hh"
 
 namespace seawall::archive {
 namespace {
@@ -137,8 +138,8 @@ void CatalogueLinker::check_objects(Backup& backup) {
   for (const std::string& name : folder.empty_objects()) {
     fault(backup, Kind::part_empty, fmt::format("{}{} is empty: what it held is lost", at, name));
   }
-  // WAL-E, whose sentinels know no LSN, keeps pg_control in an ordinary part.
-  const bool of_wal_e = backup.sentinel && !backup.sentinel->start_lsn;
+  // WAL-E keeps pg_control in an ordinary part and lists no files.
+  const bool of_wal_e = parse_wal_e_name(backup.name).has_value();
   if (!of_wal_e && !folder.has_part(control_part)) {
     fault(backup, Kind::control_missing, fmt::format("{}tar_partitions/{} is missing", at, control_part));
   }
