@@ -12,6 +12,16 @@ namespace seawall {
 
 enum class LogLevel { debug, info, warning, error };
 
+/// A step on an object's way, for logs whose lines have fields that programs read (WAL-E's STRUCTURED).
+struct LogEvent {
+  std::string_view action;      ///< "push-wal", "wal-fetch", "wal-prefetch", "push-part", "fetch-part"
+  std::string_view state;       ///< "begin", "complete", "skip"; empty: the only step there is
+  std::string_view name;        ///< of the WAL file or part
+  std::string_view key;         ///< of the object in its store
+  std::string_view file;        ///< the local file; empty: none
+  double bytes_per_second = 0;  ///< of what was stored; 0: too fast to be told, or not told
+};
+
 /// Where log lines go. Thread-safe. Never given a secret, and never stdout: data goes there.
 class Log {
  public:
@@ -20,6 +30,8 @@ class Log {
   virtual void line(LogLevel level, std::string_view message) = 0;
   /// Many messages, each ended by a line break: as line() for each, but they may share their time and their write.
   virtual void lines(LogLevel level, std::string_view messages);
+  /// An ordinary line for those who know no fields.
+  virtual void event(const LogEvent&, LogLevel level, std::string_view message) { line(level, message); }
 
   template <class... A>
   void debug(fmt::format_string<A...> format, A&&... args) {

@@ -17,7 +17,9 @@ int run(const Args& args, App& app) {
   ops::PostgresSettings postgres;
   app.sources.load(settings);
   app.sources.load(postgres);
-  ops::prefetch_wal(app.open_repository(), args.name, postgres.wal_segment_bytes(), args.destination, settings,
+  ops::prefetch_wal(app.open_repository(),
+                    ops::prefetch_after(args.name, postgres.wal_segment_bytes(), settings.download_concurrency(),
+                                        ops::prefetch_folders(settings, args.destination), args.destination),
                     app.run);
   return 0;
 }

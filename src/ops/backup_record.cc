@@ -13,10 +13,11 @@ constexpr std::size_t corrupt_blocks_listed = 10;  // as WAL-G
 
 BackupRecord::BackupRecord(const pipeline::Repository& repository, std::string backup,
                            const archive::ManifestHeader& header, Options options, std::stop_token stop)
-    : folder_(std::string(archive::backups_folder) + backup + "/"),
-      options_(options),
-      manifest_object_(repository, archive::manifest_object(backup), {}, std::nullopt, stop),
-      manifest_(manifest_object_, header) {
+    : folder_(std::string(archive::backups_folder) + backup + "/"), options_(options) {
+  if (options_.manifest) {
+    manifest_object_.emplace(repository, archive::manifest_object(backup), storage::PutOptions{}, std::nullopt, stop);
+    manifest_.emplace(*manifest_object_, header);
+  }
   if (!options_.files_metadata) return;
   files_object_.emplace(repository, archive::files_metadata_object(backup), storage::PutOptions{}, std::nullopt, stop);
   files_.emplace(*files_object_);
@@ -25,15 +26,19 @@ BackupRecord::BackupRecord(const pipeline::Repository& repository, std::string b
 void BackupRecord::add(const PackedPart& part, PartKind kind) {
   const bool in_tar_file_sets = kind == PartKind::files || kind == PartKind::labels;
   std::lock_guard lock(mutex_);
-  manifest_.object({.name = "tar_partitions/" + part.object_name,
-                    .bytes = part.stored.object.bytes,
-                    .digest = part.stored.digest,
-                    .raw_bytes = part.raw_bytes,
-                    .raw_stride = part.block_stride,
-                    .block_offsets = part.block_offsets});
+  if (manifest_) {
+    manifest_->object({.name = "tar_partitions/" + part.object_name,
+                       .bytes = part.stored.object.bytes,
+                       .digest = part.stored.digest,
+                       .raw_bytes = part.raw_bytes,
+                       .raw_stride = part.block_stride,
+                       .block_offsets = part.block_offsets});
+  }
   PartNames names{part.object_name, {}};
   for (const PackedMember& member : part.members) {
-    manifest_.member({.name = member.name, .offset = member.offset, .bytes = member.bytes, .digest = member.digest});
+    if (manifest_) {
+      manifest_->member({.name = member.name, .offset = member.offset, .bytes = member.bytes, .digest = member.digest});
+    }
     corrupt_blocks_ += member.corrupt_blocks.size();
     if (files_ && (kind == PartKind::files || (kind == PartKind::streamed && member.is_file))) {
       archive::FileEntry entry{.name = member.name, .modified = member.modified};
@@ -72,18 +77,21 @@ void BackupRecord::finish_files_metadata() {
 
 void BackupRecord::add_object(std::string_view name, const pipeline::Stored& stored,
                               std::optional<std::uint64_t> raw_bytes) {
-  manifest_.object({.name = std::string(name),
-                    .bytes = stored.object.bytes,
-                    .digest = stored.digest,
-                    .raw_bytes = raw_bytes.value_or(stored.object.bytes),
-                    .raw_stride = 0,
-                    .block_offsets = {}});
+  if (manifest_) {
+    manifest_->object({.name = std::string(name),
+                       .bytes = stored.object.bytes,
+                       .digest = stored.digest,
+                       .raw_bytes = raw_bytes.value_or(stored.object.bytes),
+                       .raw_stride = 0,
+                       .block_offsets = {}});
+  }
   objects_.push_back(stored.object);
 }
 
 void BackupRecord::finish_manifest(std::string_view sentinel) {
-  manifest_.finish(digest_of(bytes_of(sentinel)));
-  objects_.push_back(manifest_object_.commit().object);
+  if (!manifest_) return;
+  manifest_->finish(digest_of(bytes_of(sentinel)));
+  objects_.push_back(manifest_object_->commit().object);
 }
 
 }  // namespace seawall::ops

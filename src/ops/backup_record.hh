@@ -53,6 +53,7 @@ class BackupRecord {
  public:
   struct Options {
     bool files_metadata = true;
+    bool manifest = true;  ///< seawall.json; WAL-E's backups have none, since WAL-E's delete would leave it behind
     bool all_corrupt_blocks = false;  ///< else at most ten a file, as WAL-G
   };
   BackupRecord(const pipeline::Repository& repository, std::string backup, const archive::ManifestHeader& header,
@@ -82,8 +83,8 @@ class BackupRecord {
   std::mutex mutex_;
   std::optional<pipeline::ObjectWriter> files_object_;
   std::optional<archive::FilesMetadataWriter> files_;
-  pipeline::ObjectWriter manifest_object_;
-  archive::ManifestWriter manifest_;
+  std::optional<pipeline::ObjectWriter> manifest_object_;
+  std::optional<archive::ManifestWriter> manifest_;
   struct PartNames {
     std::string object_name;
     std::string names;  // each ended by a NUL

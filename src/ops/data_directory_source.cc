@@ -100,6 +100,7 @@ DataDirectorySource::DataDirectorySource(std::filesystem::path data_directory, O
 
 void DataDirectorySource::add(postgres::Entry entry) {
   if (entry.is_control_file) return;
+  if (options_.leave_out && options_.leave_out(entry.member.name)) return;
   if (entry.member.type != archive::MemberType::file) {
     others_.push_back(std::move(entry));
     return;

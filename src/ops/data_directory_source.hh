@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +26,7 @@ class DataDirectorySource final : public MemberSource {
     bool verify_pages = false;
     archive::Lsn backup_start;
     std::shared_ptr<storage::RateLimiter> limiter = nullptr;
+    std::function<bool(std::string_view name)> leave_out = {};  ///< files: "/postgresql.conf"; not set: none
   };
 
   /// Walks; `run` must outlive the source.
@@ -35,6 +37,8 @@ class DataDirectorySource final : public MemberSource {
   const postgres::Walked& walked() const noexcept { return walked_; }
   std::uint64_t total_bytes() const noexcept { return total_bytes_; }
   std::size_t files() const noexcept { return files_.size(); }
+  /// Of the data directory itself.
+  const archive::Member& root() const noexcept { return others_.front().member; }
 
  private:
   class File;

@@ -106,7 +106,22 @@ void RestoredDirectory::remember_link(std::string relative, std::string target) 
   links_.emplace_back(std::move(relative), std::move(target));
 }
 
+void RestoredDirectory::remember_hard_link(std::string relative, std::string target) {
+  std::lock_guard lock(mutex_);
+  hard_links_.emplace_back(std::move(relative), std::move(target));
+}
+
 void RestoredDirectory::make_links() {
+  for (const auto& [relative, target] : hard_links_) {
+    const std::string path = (root_ / relative).native();
+    const std::string file = (root_ / target).native();
+    make_parents(path);
+    struct stat status {};
+    if (::lstat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) {
+      throw Error(Errc::incomplete, fmt::format("{} is a hard link to {}, which no part has", relative, target));
+    }
+    if (::link(file.c_str(), path.c_str()) != 0) throw system_error(errno, path);
+  }
   for (const auto& [relative, target] : links_) {
     const std::string path = (root_ / relative).native();
     make_parents(path);
@@ -169,8 +184,9 @@ void DirectorySink::begin_other() {
       directory_.remember_link(relative_, member_.link);
       return restored_(member_, true);
     case archive::MemberType::hard_link:
-      throw Error(Errc::unsupported,
-                  fmt::format("member '{}' is a hard link, which no backup of a cluster has", member_.name));
+      // WAL-E stores them, each name but the first as a link to the first.
+      directory_.remember_hard_link(relative_, directory_.relative_path(member_.link));
+      return restored_(member_, true);
     case archive::MemberType::file:
     case archive::MemberType::other:
       run_.log.warning("member '{}' of unknown type is passed over", member_.name);
@@ -282,6 +298,11 @@ void DirectorySink::end() {
   } else if (writer_) {
     writer_->finish();
     writer_.reset();
+    // Writing and a change of owner took these bits away.
+    constexpr std::uint32_t identity_bits = 06000;
+    if ((member_.mode & identity_bits) != 0 && ::chmod(full_path().c_str(), member_.mode & 07777U) != 0) {
+      throw system_error(errno, full_path() + ": setting the mode");
+    }
     if (directory_.ledger() != nullptr) directory_.ledger()->drop(member_.name);
   }
   increment_.reset();

@@ -53,7 +53,10 @@ class RestoredDirectory {
   PageLedger* ledger() const noexcept { return ledger_; }
 
   void remember_link(std::string relative, std::string target);
-  /// Creates the links, so that no member was ever written through one of them.
+  /// Another name for a file of the backup, which may lie in a part that comes later.
+  void remember_hard_link(std::string relative, std::string target);
+  /// Creates the links, so that no member was ever written through one of them. Errc::incomplete naming a hard link
+  /// whose file did not come.
   void make_links();
 
   /// Of `file`, `pages` pages are in no backup of the chain; they are zeros.
@@ -84,6 +87,7 @@ class RestoredDirectory {
   AbsentPages absent_;
   std::map<std::string, Owner> owners_;
   std::vector<std::pair<std::string, std::string>> links_;
+  std::vector<std::pair<std::string, std::string>> hard_links_;
 };
 
 /// Writes the members of one part at a time into a RestoredDirectory. One thread. Memory: a staging buffer of 1 MiB.

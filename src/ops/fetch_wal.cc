@@ -29,12 +29,13 @@ bool is_there(const fs::path& path) { return ::access(path.c_str(), F_OK) == 0; 
 class WalFetch final {
  public:
   WalFetch(const std::function<pipeline::Repository()>& open, std::string_view name, const fs::path& destination,
-           const FetchWalSettings& settings, const Run& run)
+           const FetchWalSettings& settings, const Run& run, const FetchStyle& style)
       : open_(open),
         name_(name),
         kind_(archive::wal_file_kind(name)),
         destination_(destination),
-        folders_(prefetch_folders(settings, destination)),
+        style_(style),
+        folders_(prefetch_folders(settings, destination, style.tool)),
         run_(run) {}
 
   std::optional<FetchedWal> fetch() {
@@ -43,12 +44,15 @@ class WalFetch final {
                                            ".partial, a .history or a .backup file",
                                            name_));
     }
-    if (is_there(destination_)) {
+    if (!style_.replace && is_there(destination_)) {
       throw Error(Errc::exists, fmt::format("'{}' exists; wal-fetch does not overwrite", destination_.native()));
     }
     if (kind_ == WalFileKind::segment) {
       find_system_identifier();
-      if (const auto segment_bytes = take_prefetched()) return FetchedWal{segment_bytes, true};
+      if (const auto segment_bytes = take_prefetched()) {
+        tell("", {}, fmt::format("'{}' had been fetched ahead", name_));
+        return FetchedWal{segment_bytes, true};
+      }
     }
     return download();
   }
@@ -85,7 +89,7 @@ class WalFetch final {
       ::unlink(finished.c_str());
       return std::nullopt;
     }
-    if (!move_file(finished, destination_)) copy_over(*fd, finished, segment_bytes);
+    if (!move_file(finished, destination_, style_.replace)) copy_over(*fd, finished, segment_bytes);
     return segment_bytes;
   }
 
@@ -100,7 +104,7 @@ class WalFetch final {
       write_all(copy.fd(), Bytes(buffer.span().first(n)), copy.path().native());
       offset += n;
     }
-    copy.move_to(destination_);
+    copy.move_to(destination_, style_.replace);
     ::unlink(path.c_str());
   }
 
@@ -125,13 +129,23 @@ class WalFetch final {
 
   std::optional<FetchedWal> download() {
     const pipeline::Repository repository = open_();
+    tell("begin", {}, fmt::format("fetching '{}'", name_));
     const auto found = pipeline::find_encoded(repository, archive::wal_object(name_), run_.stop);
-    if (!found) return std::nullopt;
+    if (!found) {
+      tell("complete", {}, fmt::format("'{}' is not in the archive", name_));
+      return std::nullopt;
+    }
     FileInMaking file(temporary_beside(destination_));
     const auto segment_bytes = download_wal(repository, *found, expectation(), file, run_);
-    file.move_to(destination_);
+    file.move_to(destination_, style_.replace);
+    tell("complete", found->object.key, fmt::format("fetched '{}'", name_));
     if (kind_ == WalFileKind::segment) ::unlink((folders_.finished / name_).c_str());
     return FetchedWal{segment_bytes, false};
+  }
+
+  void tell(std::string_view state, std::string_view key, std::string_view message) const {
+    run_.log.event({.action = "wal-fetch", .state = state, .name = name_, .key = key, .file = destination_.native()},
+                   LogLevel::debug, message);
   }
 
   WalExpectation expectation() const { return {.name = name_, .system_identifier = system_identifier_}; }
@@ -140,6 +154,7 @@ class WalFetch final {
   const std::string name_;
   const WalFileKind kind_;
   const fs::path destination_;
+  const FetchStyle style_;
   const PrefetchFolders folders_;
   const Run& run_;
   std::optional<std::uint64_t> system_identifier_;
@@ -166,8 +181,9 @@ bool standby_mode_on(std::string_view recovery_conf) {
 }  // namespace
 
 std::optional<FetchedWal> fetch_wal(const std::function<pipeline::Repository()>& open, std::string_view name,
-                                    const fs::path& destination, const FetchWalSettings& settings, const Run& run) {
-  return WalFetch(open, name, destination, settings, run).fetch();
+                                    const fs::path& destination, const FetchWalSettings& settings, const Run& run,
+                                    const FetchStyle& style) {
+  return WalFetch(open, name, destination, settings, run, style).fetch();
 }
 
 int fetch_failure_status(const FetchWalSettings& settings, const fs::path& data_directory) {

@@ -17,9 +17,16 @@ struct FetchedWal {
   bool prefetched = false;                     ///< it was there already
 };
 
-/// Brings WAL file `name` to `destination`, which must not exist: from what was fetched ahead, else from the archive.
-/// Nothing: the archive does not have it, and nothing was written. The file appears whole and checked or not at all,
-/// but not durable: PostgreSQL makes durable what it keeps. Re-entrant. Memory: a decoder and a read buffer.
+/// Where WAL-G and WAL-E differ.
+struct FetchStyle {
+  std::string_view tool = ".wal-g";  ///< whose folder holds what was fetched ahead
+  bool replace = false;              ///< an existing destination: at the end, when what came is whole
+};
+
+/// Brings WAL file `name` to `destination`, which must not exist unless `style` says so: from what was fetched ahead,
+/// else from the archive. Nothing: the archive does not have it, and nothing was written. The file appears whole and
+/// checked or not at all, but not durable: PostgreSQL makes durable what it keeps. Re-entrant. Memory: a decoder and a
+/// read buffer.
 ///
 /// Errors: usage (`name` is none of a WAL file), exists (the destination), corrupt and foreign (what is stored is not
 /// what its name says, or of another cluster than the data directory around `destination`), not_found, denied, no_space
@@ -27,7 +34,7 @@ struct FetchedWal {
 /// fetched ahead: recovery goes on with those while the storage is away.
 std::optional<FetchedWal> fetch_wal(const std::function<pipeline::Repository()>& open, std::string_view name,
                                     const std::filesystem::path& destination, const FetchWalSettings& settings,
-                                    const Run& run);
+                                    const Run& run, const FetchStyle& style = {});
 
 /// The exit status of wal-fetch when there is no such WAL file, and wrappers such as Patroni look for it.
 inline constexpr int missing_wal_status = 74;

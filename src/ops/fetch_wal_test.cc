@@ -43,7 +43,14 @@ class FetchWal : public WalTest {
   Error refused(const std::string& name) {
     return thrown_by([&] { fetch(name); });
   }
-  void prefetch(const std::string& name) { prefetch_wal(repository_, name, mib, destination_, settings_, run()); }
+  void prefetch(const std::string& name) {
+    prefetch_wal(repository_,
+                 prefetch_after(name, mib, settings_.download_concurrency(), {finished_, running_}, destination_),
+                 run());
+  }
+  bool due(std::string_view name) const {
+    return prefetch_is_due({finished_, running_}, settings_.download_concurrency(), name, mib);
+  }
   void set(config::SettingBase& setting, std::string_view text) {
     setting.parse(text, {config::Origin::Kind::flag, "test"});
   }
@@ -375,20 +382,36 @@ TEST_F(FetchWal, PrefetchTakesSegmentsOnly) {
 
 TEST_F(FetchWal, PrefetchIsDueWhenMostIsMissing) {
   set(settings_.download_concurrency, "4");
-  EXPECT_TRUE(prefetch_is_due(settings_, name(1), mib, destination_));
+  EXPECT_TRUE(due(name(1)));
   write_file(finished_ / name(2), "");
-  EXPECT_TRUE(prefetch_is_due(settings_, name(1), mib, destination_));
+  EXPECT_TRUE(due(name(1)));
   write_file(finished_ / name(4), "");
-  EXPECT_FALSE(prefetch_is_due(settings_, name(1), mib, destination_));
-  EXPECT_TRUE(prefetch_is_due(settings_, name(2), mib, destination_));
+  EXPECT_FALSE(due(name(1)));
+  EXPECT_TRUE(due(name(2)));
   write_file(running_ / name(5), "left by a process that died");
-  EXPECT_TRUE(prefetch_is_due(settings_, name(2), mib, destination_));
+  EXPECT_TRUE(due(name(2)));
   const Fd writer = open_file(running_ / name(5), O_RDWR);
   ASSERT_EQ(::flock(writer.get(), LOCK_EX), 0);
-  EXPECT_FALSE(prefetch_is_due(settings_, name(2), mib, destination_));
-  EXPECT_FALSE(prefetch_is_due(settings_, "00000002.history", mib, destination_));
-  set(settings_.download_concurrency, "1");
-  EXPECT_FALSE(prefetch_is_due(settings_, name(7), mib, destination_));
+  EXPECT_FALSE(due(name(2)));
+  EXPECT_FALSE(due("00000002.history"));
+  EXPECT_FALSE(prefetch_is_due({finished_, running_}, 0, name(7), mib));
+}
+
+TEST_F(FetchWal, ReplacesADestinationOnlyWithWhatIsWhole) {
+  const FetchStyle style{.tool = ".wal-e", .replace = true};
+  write_file(destination_, "what was there");
+  const auto again = [&](const std::string& name) {
+    return fetch_wal(opener(repository_), name, destination_, settings_, run(), style);
+  };
+  EXPECT_FALSE(again(name(5)));
+  EXPECT_EQ(text_of_file(destination_), "what was there");
+  store("wal_005/" + name(5), "no segment");
+  EXPECT_EQ(thrown_by([&] { again(name(5)); }).code(), Errc::corrupt);
+  EXPECT_EQ(text_of_file(destination_), "what was there");
+  const test::WalSegment segment{.number = 6};
+  store_segment(segment);
+  ASSERT_TRUE(again(name(6)));
+  EXPECT_EQ(text_of_file(destination_), segment.content());
 }
 
 TEST_F(FetchWal, FailureStopsRecoveryButNotAStandby) {

@@ -5,12 +5,14 @@
 #include <algorithm>
 
 #include "archive/layout.hh"
+#include "archive/wal_e.hh"
 
 namespace seawall::ops {
 
 PartWriter::PartWriter(const pipeline::Repository& repository, std::string_view backup, std::string_view name,
-                       std::stop_token stop, const PartAlone& alone)
-    : part_{.object_name = pipeline::with_suffix(name, *repository.codec), .block_stride = part_index_stride},
+                       std::stop_token stop, const PartAlone& alone, BackupLayout layout)
+    : layout_(layout),
+      part_{.object_name = pipeline::with_suffix(name, *repository.codec), .block_stride = part_index_stride},
       writer_(repository, archive::parts_folder(backup) + std::string(name), {},
               {.key = part_.object_name,
                .size_hint = alone.expected_bytes,
@@ -32,7 +34,10 @@ void PartWriter::put_zeros(std::size_t n) {
 void PartWriter::begin(const archive::Member& header) {
   part_.members.push_back({.name = header.name, .offset = raw_bytes_, .bytes = header.bytes});
   part_.members.back().is_file = header.type == archive::MemberType::file;
-  put(bytes_of(archive::tar_header(header)));
+  if (layout_ == BackupLayout::wal_g) return put(bytes_of(archive::tar_header(header)));
+  archive::Member spelled = header;
+  spelled.name = archive::wal_e_member_name(header.name, header.type == archive::MemberType::directory);
+  put(bytes_of(archive::tar_header(spelled)));
 }
 
 void PartWriter::add(PendingMember& member) {
@@ -88,10 +93,33 @@ PackedPart PartWriter::finish() {
   return std::move(part_);
 }
 
+std::string PackingPlan::next_part_name() {
+  const unsigned number = ++last_part;
+  return layout == BackupLayout::wal_e ? archive::wal_e_part_name(number - 1) : archive::part_name(number);
+}
+
+namespace {
+
+void tell_of(const PackedPart& part, std::chrono::duration<double> took, const Run& run) {
+  const auto bytes = static_cast<double>(part.stored.object.bytes);
+  run.log.event({.action = "push-part",
+                 .state = "complete",
+                 .name = part.object_name,
+                 .key = part.stored.object.key,
+                 .file = {},
+                 .bytes_per_second = took.count() > 0 ? bytes / took.count() : 0},
+                LogLevel::debug, fmt::format("stored {}", part.stored.object.key));
+}
+
+}  // namespace
+
 void pack_members(MemberSource& source, PackingPlan& plan, BackupRecord& record, const Run& run) {
   std::optional<PartWriter> part;
+  std::chrono::steady_clock::time_point started{};
   const auto close = [&] {
-    record.add(part->finish(), PartKind::files);
+    const PackedPart packed = part->finish();
+    tell_of(packed, run.clock.steady() - started, run);
+    record.add(packed, PartKind::files);
     part.reset();
   };
   while (const std::unique_ptr<PendingMember> member = source.next()) {
@@ -99,7 +127,8 @@ void pack_members(MemberSource& source, PackingPlan& plan, BackupRecord& record,
       const std::uint64_t bytes = member->header().bytes;
       PartAlone alone;
       if (plan.pool != nullptr && bytes >= plan.pool_from_bytes) alone = {.pool = plan.pool, .expected_bytes = bytes};
-      part.emplace(plan.repository, plan.backup, archive::part_name(++plan.last_part), run.stop, alone);
+      part.emplace(plan.repository, plan.backup, plan.next_part_name(), run.stop, alone, plan.layout);
+      started = run.clock.steady();
     }
     part->add(*member);
     for (const std::uint32_t block : member->corrupt_blocks()) {

@@ -15,6 +15,9 @@ namespace seawall::ops {
 /// part before it.
 inline constexpr std::uint64_t part_index_stride = std::uint64_t{4} << 20;
 
+/// Whose way a backup is laid out: names of its parts and members.
+enum class BackupLayout { wal_g, wal_e };
+
 /// For the only part that is being written: it is compressed on all CPUs.
 struct PartAlone {
   CpuPool* pool = nullptr;  ///< null: on this thread
@@ -28,7 +31,7 @@ class PartWriter {
  public:
   /// `name`: "part_001.tar", without suffix.
   PartWriter(const pipeline::Repository& repository, std::string_view backup, std::string_view name,
-             std::stop_token stop, const PartAlone& alone = {});
+             std::stop_token stop, const PartAlone& alone = {}, BackupLayout layout = BackupLayout::wal_g);
 
   void add(PendingMember& member);
   /// A member whose body is at hand (labels, pg_control).
@@ -45,6 +48,7 @@ class PartWriter {
   void put_zeros(std::size_t n);
   void begin(const archive::Member& header);
 
+  const BackupLayout layout_;
   PackedPart part_;
   pipeline::EncodedObjectWriter writer_;
   std::uint64_t raw_bytes_ = 0;
@@ -60,7 +64,11 @@ struct PackingPlan {
   /// all would else keep one CPU busy while the others idle. Null: every part is compressed on its thread.
   CpuPool* pool = nullptr;
   std::uint64_t pool_from_bytes = 0;
+  BackupLayout layout = BackupLayout::wal_g;
   std::atomic<unsigned> last_part{0};
+
+  /// "part_001.tar", or WAL-E's "part_00000000.tar", and so on.
+  std::string next_part_name();
 };
 
 /// One packing thread: takes members until the source is empty, and hands every finished part to `record`.

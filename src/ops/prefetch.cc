@@ -43,35 +43,42 @@ void remove_older(const fs::path& folder, std::string_view first) {
 
 class Prefetch final {
  public:
-  Prefetch(const pipeline::Repository& repository, const fs::path& destination, const FetchWalSettings& settings,
-           const Run& run)
-      : repository_(repository), folders_(prefetch_folders(settings, destination)), run_(run) {
-    if (const auto data_directory = data_directory_around(destination)) {
+  Prefetch(const pipeline::Repository& repository, const PrefetchRequest& request, const Run& run)
+      : repository_(repository), request_(request), folders_(request.folders), run_(run) {
+    if (const auto data_directory = data_directory_around(request.pg_wal / "x")) {
       system_identifier_ = system_identifier_of(*data_directory, run.log);
     }
   }
 
-  void fetch_after(const archive::Segment& last, std::uint64_t segment_bytes, unsigned count) {
+  unsigned fetch_all() {
     std::error_code failure;
     fs::create_directories(folders_.running, failure);
     if (failure) throw system_error(failure.value(), folders_.running.native());
-    const std::string before = last.name(segment_bytes);
-    remove_older(folders_.finished, before);
-    remove_older(folders_.running, before);
-    std::atomic<unsigned> next{1};
+    if (request_.sweep && request_.first.number > 0) {
+      const std::string before = segment(0, -1).name(request_.segment_bytes);
+      remove_older(folders_.finished, before);
+      remove_older(folders_.running, before);
+    }
+    std::atomic<unsigned> next{0};
+    std::atomic<unsigned> there{0};
     WorkerGroup group(run_.stop);
-    for (unsigned i = 0; i < std::min(count, most_downloads); ++i) {
+    for (unsigned i = 0; i < std::min(request_.count, most_downloads); ++i) {
       group.start([&](std::stop_token stop) {
-        for (unsigned n = next++; n <= count; n = next++) {
-          const archive::Segment segment{last.timeline, last.number + n};
-          if (!fetch(segment.name(segment_bytes), run_.with(stop))) next = count + 1;
+        for (unsigned n = next++; n < request_.count; n = next++) {
+          if (!fetch(segment(n).name(request_.segment_bytes), run_.with(stop))) next = request_.count;
+          if (is_there(folders_.finished / segment(n).name(request_.segment_bytes))) ++there;
         }
       });
     }
     group.join();
+    return there;
   }
 
  private:
+  archive::Segment segment(unsigned n, int offset = 0) const {
+    return {request_.first.timeline, request_.first.number + n + static_cast<std::uint64_t>(offset)};
+  }
+
   /// False: there is no use in looking for later ones.
   bool fetch(const std::string& name, const Run& run) {
     const fs::path finished = folders_.finished / name;
@@ -81,9 +88,11 @@ class Prefetch final {
       if (!found) return false;
       const std::unique_ptr<FileInMaking> file = start_file(folders_.running / name);
       if (file == nullptr) return true;
+      tell(name, "begin", found->object.key, run);
       download_wal(repository_, *found, {.name = name, .system_identifier = system_identifier_}, *file, run);
       sync_file(file->fd(), file->path().native());
       file->move_to(finished);
+      tell(name, "complete", found->object.key, run);
     } catch (const Error& error) {
       if (error.code() == Errc::cancelled) throw;
       if (error.code() == Errc::exists) return true;
@@ -91,6 +100,11 @@ class Prefetch final {
       return error.code() == Errc::corrupt || error.code() == Errc::foreign;
     }
     return true;
+  }
+
+  static void tell(const std::string& name, std::string_view state, std::string_view key, const Run& run) {
+    run.log.event({.action = "wal-prefetch", .state = state, .name = name, .key = key, .file = {}}, LogLevel::debug,
+                  fmt::format("fetching '{}' ahead: {}", name, state));
   }
 
   /// Null: another process fetches it.
@@ -118,26 +132,25 @@ class Prefetch final {
   }
 
   const pipeline::Repository& repository_;
-  const PrefetchFolders folders_;
+  const PrefetchRequest& request_;
+  const PrefetchFolders& folders_;
   const Run& run_;
   std::optional<std::uint64_t> system_identifier_;
 };
 
 }  // namespace
 
-PrefetchFolders prefetch_folders(const FetchWalSettings& settings, const fs::path& destination) {
+PrefetchFolders prefetch_folders(const FetchWalSettings& settings, const fs::path& destination, std::string_view tool) {
   const fs::path base = settings.prefetch_dir().empty() ? destination.parent_path() : fs::path(settings.prefetch_dir());
-  fs::path finished = base / ".wal-g" / "prefetch";
+  fs::path finished = base / tool / "prefetch";
   fs::path running = finished / "running";
   return {std::move(finished), std::move(running)};
 }
 
-bool prefetch_is_due(const FetchWalSettings& settings, std::string_view name, std::uint64_t segment_bytes,
-                     const fs::path& destination) {
-  const unsigned count = settings.download_concurrency();
+bool prefetch_is_due(const PrefetchFolders& folders, unsigned count, std::string_view name,
+                     std::uint64_t segment_bytes) {
   const auto segment = archive::parse_segment(name, segment_bytes);
-  if (count <= 1 || !segment) return false;
-  const PrefetchFolders folders = prefetch_folders(settings, destination);
+  if (count == 0 || !segment) return false;
   unsigned missing = 0;
   for (unsigned n = 1; n <= count; ++n) {
     const std::string later = archive::Segment{segment->timeline, segment->number + n}.name(segment_bytes);
@@ -149,14 +162,21 @@ bool prefetch_is_due(const FetchWalSettings& settings, std::string_view name, st
   return missing * 2 > count;
 }
 
-void prefetch_wal(const pipeline::Repository& repository, std::string_view name, std::uint64_t segment_bytes,
-                  const fs::path& destination, const FetchWalSettings& settings, const Run& run) {
+PrefetchRequest prefetch_after(std::string_view name, std::uint64_t segment_bytes, unsigned count,
+                               PrefetchFolders folders, const fs::path& destination) {
   const auto segment = archive::parse_segment(name, segment_bytes);
   if (!segment) {
     throw Error(Errc::usage, fmt::format("'{}' is no name of a WAL segment of {} bytes", name, segment_bytes));
   }
-  Prefetch(repository, destination, settings, run)
-      .fetch_after(*segment, segment_bytes, settings.download_concurrency());
+  return {.folders = std::move(folders),
+          .pg_wal = destination.parent_path(),
+          .first = segment->next(),
+          .count = count,
+          .segment_bytes = segment_bytes};
+}
+
+unsigned prefetch_wal(const pipeline::Repository& repository, const PrefetchRequest& request, const Run& run) {
+  return Prefetch(repository, request, run).fetch_all();
 }
 
 }  // namespace seawall::ops

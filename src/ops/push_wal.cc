@@ -6,12 +6,14 @@
 #include <memory>
 #include <optional>
 
+#include "archive/layout.hh"
 #include "ops/archive_identity.hh"
 #include "ops/ready_queue.hh"
 #include "ops/receipts.hh"
 #include "ops/segment_check.hh"
 #include "ops/wal_metadata.hh"
 #include "ops/wal_upload.hh"
+#include "pipeline/object_writer.hh"
 
 namespace seawall::ops {
 namespace {
@@ -132,17 +134,39 @@ class WalPush final {
   bool push_main() {
     std::optional<CpuPool> pool;
     if (file_.bytes >= pool_from_bytes && usable_cpus() > 1) pool.emplace(usable_cpus());
-    const WalUpload upload = upload_wal(repository_, file_, pool ? &*pool : nullptr, false, run_);
-    report(file_, upload);
+    const WalUpload upload = timed_upload(file_, pool ? &*pool : nullptr, false, "", run_);
     return upload.created;
   }
 
-  void report(const LocalWal& file, const WalUpload& upload) const {
-    if (upload.created) {
-      run_.log.info("archived '{}', {} bytes, in {}", file.name, file.bytes, address_);
-    } else {
-      run_.log.info("'{}' is in {} already with the same content", file.name, address_);
-    }
+  std::string key_of(const std::string& name) const {
+    return repository_.key(pipeline::with_suffix(archive::wal_object(name), *repository_.codec));
+  }
+
+  void tell(const std::string& name, std::string_view state, LogLevel level, std::string_view message,
+            double rate = 0) const {
+    const std::string file = (folder() / name).native();
+    run_.log.event({.action = "push-wal",
+                    .state = state,
+                    .name = name,
+                    .key = key_of(name),
+                    .file = file,
+                    .bytes_per_second = rate},
+                   level, message);
+  }
+
+  /// `ahead`: " ahead" for those that PostgreSQL has not asked for yet.
+  WalUpload timed_upload(const LocalWal& file, CpuPool* pool, bool want_digest, std::string_view ahead,
+                         const Run& run) const {
+    tell(file.name, "begin", LogLevel::debug, fmt::format("archiving '{}'", file.name));
+    const auto started = run.clock.steady();
+    const WalUpload upload = upload_wal(repository_, file, pool, want_digest, run);
+    const std::chrono::duration<double> took = run.clock.steady() - started;
+    const double rate = took.count() > 0 ? static_cast<double>(upload.stored_bytes) / took.count() : 0;
+    tell(file.name, "complete", LogLevel::info,
+         upload.created ? fmt::format("archived '{}'{}, {} bytes, in {}", file.name, ahead, file.bytes, address_)
+                        : fmt::format("'{}' is in {} already with the same content", file.name, address_),
+         rate);
+    return upload;
   }
 
   void start_neighbours(WorkerGroup& group) {
@@ -183,16 +207,12 @@ class WalPush final {
     try {
       const LocalWal file = open_local_wal(folder() / name, run.log);
       check_neighbour(file, run);
-      const WalUpload upload = upload_wal(repository_, file, nullptr, true, run);
-      if (upload.created) {
-        run.log.info("archived '{}' ahead, {} bytes, in {}", file.name, file.bytes, address_);
-      } else {
-        report(file, upload);
-      }
+      const WalUpload upload = timed_upload(file, nullptr, true, " ahead", run);
       settle(file, *upload.digest);
     } catch (const Error& error) {
       if (error.code() == Errc::cancelled) throw;
       if (!concerns_one_file(error.code())) queue_->close();
+      if (error.code() == Errc::not_found) tell(name, "skip", LogLevel::debug, fmt::format("'{}' is gone", name));
       run.log.warning("'{}' was not archived ahead: {}", name, error.what());
     }
   }

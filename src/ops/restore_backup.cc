@@ -115,7 +115,8 @@ void Restore::restore() {
 
 Treatment Restore::treatment_of_utility(const RestoreLevel& level, bool control_part, std::string_view relative) const {
   if (!chain_.filter().wants(relative)) return Treatment::skip;
-  if (relative == "tablespace_map" && request_.restore_spec) return Treatment::skip;
+  // With it the server would make the links anew, to where the tablespaces once were.
+  if (relative == "tablespace_map" && request_.restore_spec && !request_.keep_tablespace_map) return Treatment::skip;
   // Backups over the replication protocol have pg_control twice; two threads must not write one file.
   const bool twice = relative == RestoredDirectory::control_file && level.has_control_part && !control_part;
   return twice ? Treatment::skip : Treatment::whole;
@@ -260,7 +261,7 @@ void Restore::check_utilities(const RestoredDirectory& directory) const {
   if (control && !directory.saw_control_file) {
     throw Error(Errc::incomplete, fmt::format("backup {} brought no global/pg_control", level.name));
   }
-  if (chain_.filter().wants("backup_label") && !directory.saw_backup_label) {
+  if (level.needs_label && chain_.filter().wants("backup_label") && !directory.saw_backup_label) {
     throw Error(Errc::incomplete,
                 fmt::format("backup {} brought no backup_label ({}{} or its content is missing): a server "
                             "would start on it and be silently wrong",

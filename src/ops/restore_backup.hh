@@ -34,11 +34,13 @@ struct RestoreRequest {
   std::string directory;
   std::string backup;                                   ///< its full name
   std::string mask;                                     ///< glob over paths within the directory; empty: everything
-  std::optional<archive::TablespaceSpec> restore_spec;  ///< other places for the tablespaces
+  std::optional<archive::TablespaceSpec> restore_spec;  ///< other places for the tablespaces, of none: no links
   /// --restore-only: databases and tables (ops/restore_only.hh); empty: all. Implies both of the following.
   std::string restore_only = {};
   bool reverse_unpack = false;       ///< as the setting
   bool skip_redundant_tars = false;  ///< as the setting
+  /// With restore_spec: its places are those of the backup, so that the server may go by its tablespace_map.
+  bool keep_tablespace_map = false;
 };
 
 /// Unpacks `backup` and those that it stands on into `directory`: checks the destination and that every object is there

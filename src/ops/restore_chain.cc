@@ -6,6 +6,7 @@
 #include <array>
 
 #include "archive/layout.hh"
+#include "archive/wal_e.hh"
 #include "base/text.hh"
 #include "ops/backup_selection.hh"
 #include "ops/directory_sink.hh"
@@ -15,14 +16,8 @@
 namespace seawall::ops {
 namespace {
 
-/// "base_" + 24 digits + "_" + 8 digits: WAL-E's, which has no parts of their own for pg_control and the label.
-bool is_wal_e_name(std::string_view name) {
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  constexpr std::size_t segment = 5, offset = 30, length = 38;
-  return name.size() == length && name.starts_with("base_") && name[offset - 1] == '_' &&
-         name.substr(segment, 24).find_first_not_of(digits) == std::string_view::npos &&
-         name.substr(offset).find_first_not_of(digits) == std::string_view::npos;
-}
+/// WAL-E's have no parts of their own for pg_control and the label, and no list of files.
+bool is_wal_e_name(std::string_view name) { return archive::parse_wal_e_name(name).has_value(); }
 
 class DigestedSource final : public Source {
  public:
@@ -103,6 +98,7 @@ RestoreChain RestoreChain::load(const pipeline::Repository& repository, const st
 void RestoreChain::load_level(RestoreLevel& level, std::string_view only) {
   load_manifest(level);
   if (!only.empty()) choose(level, only);
+  level.needs_label = !is_offline_wal_e(level.name);
   load_files(level);
   if (level.sentinel.is_delta() && !level.files) {
     throw Error(Errc::incomplete,
@@ -143,6 +139,17 @@ void RestoreChain::read_lists(const RestoreLevel& level, Source& source,
     throw;
   }
   if (recorded) check_digest(level.lists_key, digested.digest(), *recorded);
+}
+
+/// WAL-E's backup of a cluster that was shut down ends where it starts.
+bool RestoreChain::is_offline_wal_e(const std::string& backup) const {
+  const auto start = archive::parse_wal_e_name(backup);
+  if (!start) return false;
+  const std::string name = archive::sentinel_object(backup);
+  const auto text = pipeline::try_get(repository_, name, run_.stop);
+  if (!text) return false;
+  const archive::WalEStop stop = archive::parse_wal_e_stop(*text, repository_.key(name));
+  return stop.segment == start->segment && stop.offset == start->offset;
 }
 
 /// Null if the backup came without lists.
@@ -186,7 +193,7 @@ void RestoreChain::choose(RestoreLevel& level, std::string_view only) {
 void RestoreChain::load_files(RestoreLevel& level) {
   const std::unique_ptr<Source> source = open_lists(level);
   if (source == nullptr) {
-    if (!level.sentinel.files_metadata_disabled) {
+    if (!level.sentinel.files_metadata_disabled && !is_wal_e_name(level.name)) {
       run_.log.warning("{} is not there: everything in the backup's parts is restored", level.lists_key);
     }
     return;

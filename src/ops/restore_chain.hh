@@ -47,6 +47,7 @@ struct RestoreLevel {
   std::optional<archive::Manifest> manifest;
   std::set<std::string, std::less<>> listed_parts;  ///< that TarFileSets names
   bool has_control_part = true;                     ///< WAL-E's backups have pg_control among the files
+  bool needs_label = true;                          ///< false: WAL-E's, of a cluster that was shut down
 };
 
 /// The backup to restore, and those that it stands on.
@@ -82,6 +83,7 @@ class RestoreChain {
   void load_level(RestoreLevel& level, std::string_view only);
   void load_manifest(RestoreLevel& level) const;
   void read_lists(const RestoreLevel& level, Source& source, const archive::FilesMetadataEvents& events) const;
+  bool is_offline_wal_e(const std::string& backup) const;
   std::unique_ptr<Source> open_lists(RestoreLevel& level) const;
   void choose(RestoreLevel& level, std::string_view only);
   void load_files(RestoreLevel& level);

@@ -94,6 +94,10 @@ void RestoreDestination::check_directory() {
   }
   for (const fs::directory_entry& entry : entries_of(directory_)) {
     const std::string name = entry.path().filename();
+    if (name == "pg_tblspc" && entry.is_directory() && !entry.is_symlink()) {
+      check_prepared_links();
+      continue;
+    }
     if (!may_stay(entry)) {
       throw Error(Errc::exists,
                   fmt::format("Directory {} must be empty, but it holds {}; restore into another directory, "
@@ -101,6 +105,19 @@ void RestoreDestination::check_directory() {
                               directory_.native(), name));
     }
     kept_.push_back(name);
+  }
+}
+
+void RestoreDestination::check_prepared_links() const {
+  for (const fs::directory_entry& entry : entries_of(directory_ / "pg_tblspc")) {
+    const auto wanted = std::find_if(spec_.tablespaces.begin(), spec_.tablespaces.end(),
+                                     [&](const auto& tablespace) { return tablespace.oid == entry.path().filename(); });
+    std::error_code failure;
+    const fs::path target = entry.path().parent_path() / fs::read_symlink(entry.path(), failure);
+    if (!failure && wanted != spec_.tablespaces.end() && normal(target) == normal(wanted->location)) continue;
+    throw Error(Errc::exists,
+                fmt::format("{} is in the way: it is not the link of a tablespace of this backup to {}",
+                            entry.path().native(), wanted == spec_.tablespaces.end() ? "anywhere" : wanted->location));
   }
 }
 
@@ -127,7 +144,10 @@ void RestoreDestination::prepare() {
   for (const auto& tablespace : spec_.tablespaces) {
     create_directory_durably(normal(tablespace.location));
     const fs::path link = directory_ / "pg_tblspc" / tablespace.oid;
-    if (::symlink(tablespace.location.c_str(), link.c_str()) != 0) throw system_error(errno, link.native());
+    // One that stands there was found to be right.
+    if (::symlink(tablespace.location.c_str(), link.c_str()) != 0 && errno != EEXIST) {
+      throw system_error(errno, link.native());
+    }
   }
 }
 

@@ -12,8 +12,9 @@ namespace seawall::ops {
 class RestoreDestination {
  public:
   /// Checks without changing anything: no server runs on `directory`; it is absent, empty, or holds nothing but
-  /// configuration, recovery.conf and signal files, which stay. The same for every tablespace location of `spec`, which
-  /// must hold nothing at all. Errors: in_use, exists (naming what is in the way), denied.
+  /// configuration, recovery.conf and signal files, which stay, and the links of `spec` in pg_tblspc, made beforehand.
+  /// The same for every tablespace location of `spec`, which must hold nothing at all. Errors: in_use, exists (naming
+  /// what is in the way), denied.
   RestoreDestination(std::filesystem::path directory, archive::TablespaceSpec spec);
 
   /// Creates what is missing, the marker first, and the links of the tablespaces under this directory.
@@ -30,6 +31,7 @@ class RestoreDestination {
 
  private:
   void check_directory();
+  void check_prepared_links() const;
   void check_location(const std::filesystem::path& location) const;
 
   const std::filesystem::path directory_;

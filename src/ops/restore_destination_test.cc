@@ -58,6 +58,21 @@ TEST_F(RestoreInto, ARunningServersDirectoryIsInUse) {
   EXPECT_THAT(names_in(target_), testing::ElementsAre("postmaster.pid"));
 }
 
+TEST_F(RestoreInto, LinksOfTablespacesMayBeThere) {
+  store_with_tablespace(location_);
+  std::filesystem::create_directories(location_);
+  std::filesystem::create_directories(target_ / "pg_tblspc");
+  std::filesystem::create_symlink(directory_ / "wrong", target_ / "pg_tblspc/16385");
+  EXPECT_THAT(refused().what(), HasSubstr("pg_tblspc/16385"));
+  std::filesystem::remove(target_ / "pg_tblspc/16385");
+  std::filesystem::create_symlink(location_, target_ / "pg_tblspc/16385");
+  std::filesystem::create_symlink(location_, target_ / "pg_tblspc/4711");
+  EXPECT_THAT(refused().what(), HasSubstr("pg_tblspc/4711"));
+  std::filesystem::remove(target_ / "pg_tblspc/4711");
+  restore();
+  EXPECT_EQ(text_of_file(location_ / "PG_15_1/16400"), "rows");
+}
+
 TEST_F(RestoreInto, ConfigurationThatStandsThereIsKept) {
   BackupBuilder backup = whole();
   backup.file("/postgresql.conf", "the backup's").file("/pg_hba.conf", "the backup's").directory("/conf.d");

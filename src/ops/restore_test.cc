@@ -265,14 +265,26 @@ TEST_F(RestoreBackup, NothingIsWrittenThroughALinkThatTheBackupBrings) {
   EXPECT_EQ(std::filesystem::read_symlink(target_ / "base/link"), outside);
 }
 
-TEST_F(RestoreBackup, AHardLinkIsRefused) {
+TEST_F(RestoreBackup, AHardLinkIsASecondNameOfAFileOfTheBackup) {
   BackupBuilder backup = whole();
-  backup.member({.name = "/base/1/hard", .type = archive::MemberType::hard_link, .link = "/etc/passwd"}, "");
+  backup.member({.name = "/base/1/hard", .type = archive::MemberType::hard_link, .link = "base/1/1260"}, "");
   backup.store(repository_);
-  const Error error = refused();
-  EXPECT_EQ(error.code(), Errc::unsupported);
-  EXPECT_THAT(error.what(), HasSubstr("/base/1/hard"));
-  expect_not_startable();
+  restore();
+  EXPECT_EQ(restored("base/1/hard"), noise(20000));
+  EXPECT_TRUE(std::filesystem::equivalent(target_ / "base/1/hard", target_ / "base/1/1260"));
+}
+
+TEST_F(RestoreBackup, AHardLinkToWhatIsNotInTheBackupIsRefused) {
+  for (const auto& [link, code] : {std::pair{"/etc/passwd", Errc::incomplete}, {"../../etc/passwd", Errc::corrupt}}) {
+    std::filesystem::remove_all(target_);
+    BackupBuilder backup = whole();
+    backup.member({.name = "/base/1/hard", .type = archive::MemberType::hard_link, .link = link}, "");
+    backup.store(repository_);
+    const Error error = refused();
+    EXPECT_EQ(error.code(), code) << error.what();
+    EXPECT_THAT(error.what(), HasSubstr("etc/passwd"));
+    expect_not_startable();
+  }
 }
 
 TEST_F(RestoreBackup, AMaskBringsOnlyWhatItMatches) {

@@ -12,6 +12,7 @@
 #include "ops/part_packer.hh"
 #include "ops/take_remote_backup.hh"
 #include "ops/unfinished_backup.hh"
+#include "ops/wal_e_backup.hh"
 #include "postgres/control_file.hh"
 
 namespace seawall::ops {
@@ -39,6 +40,9 @@ class LocalBackup {
   void store_control_file();
   postgres::BackupStop stop();
   void store_labels(const postgres::BackupStop& stopped);
+  bool is_wal_e() const { return request_.layout == BackupLayout::wal_e; }
+  PartWriter utility_part(std::string_view walg_name);
+  archive::Member owned(archive::Member member) const;
 
   const pipeline::Repository& repository_;
   const TakeBackupRequest& request_;
@@ -47,6 +51,7 @@ class LocalBackup {
   UnfinishedBackup backup_;
   std::string data_directory_;  // as the server sees it, links resolved
   std::unique_ptr<DataDirectorySource> source_;
+  std::unique_ptr<PackingPlan> plan_;
 };
 
 std::string LocalBackup::take() {
@@ -94,18 +99,40 @@ void LocalBackup::pack() {
   if (const std::uint64_t rate = backup_.disk_rate(); rate > 0) {
     options.limiter = std::make_shared<storage::RateLimiter>(rate, run_.clock);
   }
+  if (is_wal_e()) options.leave_out = wal_e_leaves_out;
   source_ = std::make_unique<DataDirectorySource>(data_directory_, std::move(options), run_);
   run_.progress.phase("backup", source_->total_bytes());
-  PackingPlan plan{
-      .repository = repository_, .backup = backup_.name(), .part_threshold = settings_.tar_size_threshold().bytes};
+  plan_ = std::make_unique<PackingPlan>(repository_, backup_.name(), settings_.tar_size_threshold().bytes);
+  plan_->layout = request_.layout;
   unsigned threads = settings_.upload_disk_concurrency();
   // Two for each CPU: while one waits for the disk or the store, the other computes.
   if (threads == 0) threads = std::min(2 * usable_cpus(), settings_.upload_concurrency());
   std::optional<CpuPool> pool;
-  if (usable_cpus() > 1) plan.pool = &pool.emplace(usable_cpus());
-  plan.pool_from_bytes = std::max(huge_file_bytes, source_->total_bytes() / usable_cpus());
-  backup_.work(threads, [&](const Run& run) { pack_members(*source_, plan, backup_.record(), run); });
+  if (usable_cpus() > 1) plan_->pool = &pool.emplace(usable_cpus());
+  plan_->pool_from_bytes = std::max(huge_file_bytes, source_->total_bytes() / usable_cpus());
+  backup_.work(threads, [&](const Run& run) { pack_members(*source_, *plan_, backup_.record(), run); });
+  plan_->pool = nullptr;
   run_.progress.done();
+}
+
+/// WAL-E's parts are all alike: what WAL-G keeps apart goes into further ones.
+PartWriter LocalBackup::utility_part(std::string_view walg_name) {
+  return {repository_, backup_.name(), is_wal_e() ? plan_->next_part_name() : std::string(walg_name), run_.stop,
+          {},          request_.layout};
+}
+
+/// WAL-E gives every member to its recorded owner when root restores: those made here get the data directory's.
+archive::Member LocalBackup::owned(archive::Member member) const {
+  if (!is_wal_e()) return member;
+  const archive::Member& root = source_->root();
+  member.uid = root.uid;
+  member.gid = root.gid;
+  member.user = root.user;
+  member.group = root.group;
+  if (member.modified == 0) {
+    member.modified = std::chrono::floor<std::chrono::seconds>(run_.clock.wall()).time_since_epoch().count();
+  }
+  return member;
 }
 
 void LocalBackup::store_control_file() {
@@ -132,8 +159,8 @@ void LocalBackup::store_control_file() {
                          .gid = status.st_gid,
                          .bytes = content->size(),
                          .modified = status.st_mtim.tv_sec};
-  PartWriter part(repository_, backup_.name(), archive::control_part, run_.stop);
-  part.add(header, {}, bytes_of(*content));
+  PartWriter part = utility_part(archive::control_part);
+  part.add(owned(std::move(header)), {}, bytes_of(*content));
   backup_.record().add(part.finish(), PartKind::control);
 }
 
@@ -145,10 +172,12 @@ postgres::BackupStop LocalBackup::stop() {
 }
 
 void LocalBackup::store_labels(const postgres::BackupStop& stopped) {
-  PartWriter part(repository_, backup_.name(), archive::label_part, run_.stop);
+  PartWriter part = utility_part(archive::label_part);
   for (const auto& [name, content] :
        {std::pair{"backup_label", &stopped.label}, std::pair{"tablespace_map", &stopped.tablespace_map}}) {
-    part.add({.name = name, .mode = 0600, .bytes = content->size()}, {}, bytes_of(*content));
+    // WAL-E makes the links itself or asks for them; by the map the server would make them anew to the old places.
+    if (is_wal_e() && content != &stopped.label) continue;
+    part.add(owned({.name = name, .mode = 0600, .bytes = content->size()}), {}, bytes_of(*content));
   }
   backup_.record().add(part.finish(), PartKind::labels);
 }

@@ -9,6 +9,7 @@
 #include "base/run.hh"
 #include "config/setting.hh"
 #include "ops/concurrency_settings.hh"
+#include "ops/part_packer.hh"
 #include "ops/postgres_settings.hh"
 #include "pipeline/repository.hh"
 
@@ -88,6 +89,9 @@ struct TakeBackupRequest {
   bool without_files_metadata = false;
   bool unlimited = false;                ///< --turbo: no rate limits
   std::optional<std::string> user_data;  ///< JSON
+  /// wal_e: WAL-E's names, part_00000000.tar with pg_control and the label, extended_version.txt and sentinel, without
+  /// the server's main configuration files, which WAL-E's users supply themselves, and without our own documents.
+  BackupLayout layout = BackupLayout::wal_g;
 };
 
 /// Takes a full base backup of a running cluster into `repository`: connects by libpq's own rules, starts a

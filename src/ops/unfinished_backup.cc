@@ -6,12 +6,14 @@
 #include <future>
 
 #include "archive/layout.hh"
+#include "archive/wal_e.hh"
 #include "base/file.hh"
 #include "base/text.hh"
 #include "base/time_text.hh"
 #include "ops/archive_identity.hh"
 #include "ops/host.hh"
 #include "ops/wal_arrival.hh"
+#include "ops/wal_e_backup.hh"
 
 namespace seawall::ops {
 namespace {
@@ -74,19 +76,24 @@ void UnfinishedBackup::warn_about_archiving() {
 
 void UnfinishedBackup::begin(const postgres::BackupStart& started) {
   started_ = started;
-  name_ = archive::backup_name(started_.segment_name);
+  name_ = is_wal_e() ? archive::wal_e_backup_name(started_.timeline, started_.lsn, server_.wal_segment_bytes)
+                     : archive::backup_name(started_.segment_name);
   run_.log.info("Started backup with name {} at LSN {}", name_, started_.lsn.text());
   refuse_existing();
   lease_ = std::make_unique<Lease>(repository_, name_, run_);
   next_renewal_ = run_.clock.steady() + lease_renewal;
-  record_ =
-      std::make_unique<BackupRecord>(repository_, name_,
-                                     archive::ManifestHeader{.tool = "seawall " SEAWALL_VERSION,
-                                                             .system_identifier = server_.system_identifier,
-                                                             .segment_bytes = server_.wal_segment_bytes},
-                                     BackupRecord::Options{.files_metadata = !request_.without_files_metadata,
-                                                           .all_corrupt_blocks = request_.store_all_corrupt_blocks},
-                                     run_.stop);
+  record_ = std::make_unique<BackupRecord>(
+      repository_, name_,
+      archive::ManifestHeader{.tool = "seawall " SEAWALL_VERSION,
+                              .system_identifier = server_.system_identifier,
+                              .segment_bytes = server_.wal_segment_bytes},
+      BackupRecord::Options{.files_metadata = !request_.without_files_metadata && !is_wal_e(),
+                            .manifest = !is_wal_e(),
+                            .all_corrupt_blocks = request_.store_all_corrupt_blocks},
+      run_.stop);
+  if (!is_wal_e()) return;
+  const std::string version = archive::wal_e_version_object(name_);
+  record_->add_object(version, put_text(repository_, version, session_->version_text(), run_.stop));
 }
 
 void UnfinishedBackup::keep_alive() {
@@ -124,8 +131,9 @@ void UnfinishedBackup::refuse_existing() {
                           found, name_));
 }
 
-void UnfinishedBackup::work(unsigned threads, const std::function<void(const Run&)>& job) {
-  WorkerGroup workers(run_.stop);
+void work_together(unsigned threads, const std::function<void(const Run&)>& job,
+                   const std::function<std::chrono::steady_clock::time_point()>& meanwhile, const Run& run) {
+  WorkerGroup workers(run.stop);
   std::vector<std::future<void>> ends;
   for (unsigned i = 0; i < threads; ++i) {
     auto end = std::make_shared<std::promise<void>>();  // owned by the worker and, until it ends, by its job's copy
@@ -135,13 +143,22 @@ void UnfinishedBackup::work(unsigned threads, const std::function<void(const Run
         std::promise<void>& ended;
         ~AtExit() { ended.set_value(); }
       } at_exit{*end};
-      job(run_.with(stop));
+      job(run.with(stop));
     });
   }
   for (const std::future<void>& end : ends) {
-    while (end.wait_until(std::min(next_ping_, next_renewal_)) != std::future_status::ready) keep_alive();
+    while (end.wait_until(meanwhile()) != std::future_status::ready) {
+    }
   }
   workers.join();
+}
+
+void UnfinishedBackup::work(unsigned threads, const std::function<void(const Run&)>& job) {
+  const auto meanwhile = [this] {
+    keep_alive();
+    return std::min(next_ping_, next_renewal_);
+  };
+  work_together(threads, job, meanwhile, run_);
 }
 
 void UnfinishedBackup::commit(const postgres::BackupStop& stopped, Outcome outcome) {
@@ -183,6 +200,10 @@ void UnfinishedBackup::wait_for_wal() {
 
 void UnfinishedBackup::write_metadata() {
   finish_time_ = run_.clock.wall();
+  if (is_wal_e()) {
+    sentinel_text_ = archive::print_wal_e_sentinel(sentinel(), started_.timeline, server_.wal_segment_bytes);
+    return;
+  }
   if (archive::FilesMetadataWriter* files = record_->finish_files()) {
     if (!settings_.disable_partial_restore()) write_databases(*files);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -60,6 +61,7 @@ class UnfinishedBackup {
   void commit(const postgres::BackupStop& stopped, Outcome outcome);
 
  private:
+  bool is_wal_e() const { return request_.layout == BackupLayout::wal_e; }
   void check_server();
   void warn_about_archiving();
   void refuse_existing();
@@ -94,5 +96,10 @@ class UnfinishedBackup {
   std::chrono::steady_clock::time_point next_ping_;
   std::unique_ptr<BackupRecord> record_;
 };
+
+/// Runs `job` in `threads` threads until all have ended. Meanwhile `meanwhile` is called by the calling thread and says
+/// when it wants to be called again; what it throws ends them.
+void work_together(unsigned threads, const std::function<void(const Run&)>& job,
+                   const std::function<std::chrono::steady_clock::time_point()>& meanwhile, const Run& run);
 
 }  // namespace seawall::ops

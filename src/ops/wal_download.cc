@@ -77,8 +77,8 @@ FileInMaking::~FileInMaking() {
   if (!path_.empty()) ::unlink(path_.c_str());
 }
 
-void FileInMaking::move_to(const std::filesystem::path& to) {
-  if (!move_file(path_, to)) throw system_error(EXDEV, to.native());
+void FileInMaking::move_to(const std::filesystem::path& to, bool replace) {
+  if (!move_file(path_, to, replace)) throw system_error(EXDEV, to.native());
   path_.clear();
 }
 
@@ -89,7 +89,12 @@ std::filesystem::path temporary_beside(const std::filesystem::path& destination)
   return path;
 }
 
-bool move_file(const std::filesystem::path& from, const std::filesystem::path& to) {
+bool move_file(const std::filesystem::path& from, const std::filesystem::path& to, bool replace) {
+  if (replace) {
+    if (::rename(from.c_str(), to.c_str()) == 0) return true;
+    if (errno == EXDEV) return false;
+    throw system_error(errno, to.native());
+  }
   if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return true;
   if (errno == EXDEV) return false;
   if (errno == EINVAL || errno == ENOSYS || errno == ENOTSUP) return link_then_unlink(from, to);

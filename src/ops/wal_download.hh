@@ -24,8 +24,8 @@ class FileInMaking final {
 
   const Fd& fd() const noexcept { return fd_; }
   const std::filesystem::path& path() const noexcept { return path_; }
-  /// Errc::exists if `to` is there: nothing is overwritten.
-  void move_to(const std::filesystem::path& to);
+  /// Errc::exists if `to` is there, unless it may be replaced.
+  void move_to(const std::filesystem::path& to, bool replace = false);
 
  private:
   std::filesystem::path path_;
@@ -35,8 +35,8 @@ class FileInMaking final {
 /// A name beside `destination` that no other process or thread uses.
 std::filesystem::path temporary_beside(const std::filesystem::path& destination);
 
-/// rename(2) that never overwrites. False: the two are on different file systems. Errc::exists naming `to`.
-bool move_file(const std::filesystem::path& from, const std::filesystem::path& to);
+/// rename(2) that overwrites only what it may. False: the two are on different file systems. Errc::exists naming `to`.
+bool move_file(const std::filesystem::path& from, const std::filesystem::path& to, bool replace = false);
 
 /// Whether a prefetch of ours that lives holds this file: it locks what it writes. WAL-G's do not.
 bool is_being_written(const Fd& fd) noexcept;

@@ -179,7 +179,9 @@ WalUpload upload_wal(const pipeline::Repository& repository, const LocalWal& fil
     throw Error(Errc::incomplete, fmt::format("{} bytes were sent for '{}', but the storage has {}",
                                               writer.stored_bytes(), stored.object.key, stored.object.bytes));
   }
-  return {.created = true, .digest = want_digest ? std::optional(digester.value()) : std::nullopt};
+  return {.created = true,
+          .digest = want_digest ? std::optional(digester.value()) : std::nullopt,
+          .stored_bytes = stored.object.bytes};
 }
 
 }  // namespace seawall::ops

@@ -35,6 +35,7 @@ Digest digest_of_file(const LocalWal& file);
 struct WalUpload {
   bool created = false;          ///< false: an equal object was there already
   std::optional<Digest> digest;  ///< of the file's content, if it was asked for
+  std::uint64_t stored_bytes = 0;
 };
 
 /// Stores the file under its name unless it is there already. What is there under any codec is compared: the same

@@ -77,11 +77,13 @@ class Unpacking {
   Unpacking(const Repository& repository, const storage::ObjectInfo& object, const codec::Codec& codec, bool checked,
             Sink& to)
       : key_(object.key),
+        reader_of_openpgp_(repository.reader_of_openpgp),
         expects_plain_(repository.crypter == nullptr),
         decoder_(codec.decode({.key = object.key, .size_hint = object.bytes, .digest_is_checked = checked}, to)),
         cipher_(expects_plain_ ? nullptr : decrypting(*repository.crypter, object.key, *decoder_)) {}
 
   void write(Bytes data) {
+    if (head_.empty()) look_at(data);
     if (head_.size() < head_bytes) head_.append(text_of(data.first(std::min(data.size(), head_bytes))));
     guarded([&] { first().write(data); });
   }
@@ -103,6 +105,13 @@ class Unpacking {
       if (std::string_view(error.what()).find(key) == std::string_view::npos) error.during(key);
       throw;
     }
+  }
+
+  /// The first bytes, of which a source gives at least a few hundred unless there are no more.
+  void look_at(Bytes data) {
+    if (!expects_plain_ || reader_of_openpgp_ == nullptr || crypto::seems_encrypted(data) != "OpenPGP") return;
+    expects_plain_ = false;
+    cipher_ = reader_of_openpgp_->decrypt(key_, *decoder_);
   }
 
   Filter& first() { return cipher_ ? *cipher_ : *decoder_; }
@@ -134,10 +143,11 @@ class Unpacking {
   }
 
   const std::string key_;
-  const bool expects_plain_;
+  const std::shared_ptr<const crypto::Crypter> reader_of_openpgp_;  // shared with the repository
+  bool expects_plain_;
   std::string head_;
   const std::unique_ptr<Filter> decoder_;
-  const std::unique_ptr<Filter> cipher_;  // null: not encrypted
+  std::unique_ptr<Filter> cipher_;  // null: not encrypted
 };
 
 /// An object as it is stored, digested on its way.

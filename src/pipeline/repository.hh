@@ -23,6 +23,8 @@ struct Repository {
   int level = 0;                                     ///< of the codec; 0: its default
   std::string name = "default";                      ///< as lists show it
   std::shared_ptr<const crypto::Crypter> crypter{};  ///< null: what is encoded is not encrypted
+  /// Reads what turns out to be encrypted with OpenPGP although `crypter` is null; null: that is an error.
+  std::shared_ptr<const crypto::Crypter> reader_of_openpgp{};
   std::shared_ptr<PartPool> parts{};  ///< null: objects are sent part by part on the thread that makes them
 
   std::string key(std::string_view name_in_archive) const { return prefix + std::string(name_in_archive); }

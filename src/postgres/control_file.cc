@@ -39,6 +39,8 @@ constexpr std::array<Layout, 6> layouts{{
 }};
 
 constexpr std::size_t version_offset = 8;
+constexpr std::size_t state_offset = 16;
+constexpr std::uint32_t state_shut_down = 1;  // DB_SHUTDOWNED
 constexpr std::size_t checkpoint_offset = 32;
 /// PG_CONTROL_FILE_SIZE: the server pads the file with zeros to this.
 constexpr std::size_t file_bytes = 8192;
@@ -75,7 +77,8 @@ ControlFile parse_control_file(Bytes content, std::string_view name) {
                          .timeline = load_le<std::uint32_t>(content, at.timeline),
                          .block_bytes = load_le<std::uint32_t>(content, at.blcksz),
                          .wal_segment_bytes = load_le<std::uint32_t>(content, at.xlog_seg_size),
-                         .data_checksum_version = load_le<std::uint32_t>(content, at.data_checksum_version)};
+                         .data_checksum_version = load_le<std::uint32_t>(content, at.data_checksum_version),
+                         .shut_down = load_le<std::uint32_t>(content, state_offset) == state_shut_down};
   if (!archive::is_segment_size(file.wal_segment_bytes)) {
     fail(name, fmt::format("it says WAL segments of {} bytes", file.wal_segment_bytes));
   }

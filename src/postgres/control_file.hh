@@ -18,6 +18,7 @@ struct ControlFile {
   std::uint32_t block_bytes = 0;
   std::uint32_t wal_segment_bytes = 0;
   std::uint32_t data_checksum_version = 0;  ///< 0: off
+  bool shut_down = false;                   ///< cleanly, as a primary: `checkpoint` is the last thing in its WAL
 };
 
 /// The stored CRC-32C is verified. Errc::corrupt naming `name` if it is wrong or the file is cut;

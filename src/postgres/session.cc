@@ -118,6 +118,7 @@ class PqSession final : public Session {
   ServerInfo info() override;
   std::string host() const override { return connection_.host(); }
   std::string port() const override { return connection_.port(); }
+  std::string version_text() override;
   BackupStart start_backup(std::string_view label) override;
   BackupStop stop_backup(std::chrono::nanoseconds timeout) override;
   archive::Timeline timeline() override;
@@ -175,6 +176,13 @@ ServerInfo PqSession::info() {
     info.archive_library = row.text(10);
   });
   return info;
+}
+
+std::string PqSession::version_text() {
+  std::string text;
+  connection_.one_row({.activity = "read the server's version", .sql = "SELECT version()"},
+                      [&](const Row& row) { text = row.text(0); });
+  return text;
 }
 
 std::string PqSession::backup_grants() const {

@@ -55,6 +55,7 @@ class Session {
   /// The server that was reached, of the several that PGHOST may name.
   virtual std::string host() const = 0;
   virtual std::string port() const = 0;
+  virtual std::string version_text() = 0;  ///< what version() says
   /// Non-exclusive, fast checkpoint; the functions' names by version. The backup lives as long as the session.
   virtual BackupStart start_backup(std::string_view label) = 0;
   /// Does not wait for archiving: the caller does, with a limit of its own. `timeout` 0: none.
