@@ -16,8 +16,12 @@
 #include "base/text.hh"
 #include "cli/exit_status.hh"
 #include "cli/program.hh"
+#include "cli/wal_e_arguments.hh"
+#include "cli/wal_e_setup.hh"
 #include "commands/app.hh"
 #include "commands/schedule_settings.hh"
+#include "commands/wal_e.hh"
+#include "config/envdir.hh"
 #include "config/known_keys.hh"
 #include "crypto/settings.hh"
 #include "kms/key_services.hh"
@@ -66,10 +70,11 @@ struct AllSettings {
   ops::CheckSettings check;
   commands::ScheduleSettings schedule;
   ops::DumpSettings dump;
+  cli::WalESettings wal_e;
 
   std::vector<config::Group*> groups() {
-    return {&process, &stores.common, &stores.s3, &crypto, &postgres, &push_wal, &fetch_wal, &take_backup,
-            &restore, &catalogue,     &integrity, &expire, &server,   &check,    &schedule,  &dump};
+    return {&process,   &stores.common, &stores.s3, &crypto, &postgres, &push_wal, &fetch_wal, &take_backup, &restore,
+            &catalogue, &integrity,     &expire,    &server, &check,    &schedule, &dump,      &wal_e};
   }
   std::vector<const config::SettingBase*> list() {
     std::vector<const config::SettingBase*> all;
@@ -242,6 +247,13 @@ pipeline::Repository open_repository_of(const std::string& path, config::Sources
   return repository;
 }
 
+/// WAL-E asks the user's key ring whatever it was told to write with.
+std::shared_ptr<const crypto::Crypter> reader_of_openpgp(const config::Sources& sources, Clock& clock) {
+  crypto::CryptoSettings settings;
+  sources.load(settings);
+  return crypto::make_gpg_reader(settings, clock);
+}
+
 /// Flags first, then the environment, then the file; whatever is odd is told, and the run goes on, as with WAL-G.
 void load_sources(config::Sources& sources, const cli::Parsed& parsed, std::vector<std::string>& warnings) {
   for (const auto& [key, value] : parsed.setting_flags) sources.add_flag(key, value, "--" + lower(key));
@@ -337,18 +349,109 @@ std::vector<const char*> words_of_name(const std::string& name) {
   return {};
 }
 
+/// What wal-e runs with once its storage is known.
+int run_as_wal_e(const cli::WalEParsed& parsed, std::vector<std::string> child_words, const char* program_path,
+                 cli::WalESetup& setup, cli::WalELog& log, config::Sources& sources, SystemClock& clock) {
+  setup.configure(sources);
+  for (const auto& [name, value] : sources.to_export()) ::setenv(name.c_str(), value.c_str(), 1);
+  SilentProgress progress;
+  static SignalWatch& signals = *new SignalWatch;  // its thread lives as long as the process
+  const cli::Program no_documentation{};
+  child_words.insert(child_words.end(), parsed.globals.begin(), parsed.globals.end());
+  App app{.run = {clock, log, progress, signals.token()},
+          .sources = sources,
+          .program = program_path,
+          .global_arguments = std::move(child_words),
+          .turbo = false,
+          .out = std::cout,
+          .open_repository =
+              [&] {
+                pipeline::Repository repository = open_repository(sources, false, log, clock, signals.token());
+                if (repository.crypter == nullptr) repository.reader_of_openpgp = reader_of_openpgp(sources, clock);
+                return repository;
+              },
+          .documentation = no_documentation};
+  commands::WalERun run{parsed.arguments, app, log, setup.file_root()};
+  int status = 0;
+  try {
+    status = commands::run_wal_e(run);
+  } catch (const Error& error) {
+    if (signals.received() == 0) throw;
+    log.error("{}", error.what());
+    status = 1;
+  }
+  std::cout.flush();
+  if (status != 0 && signals.received() != 0) SignalWatch::die_of(signals.received());
+  return status;
+}
+
+/// Under the name wal-e, or as `seawall wal-e …`.
+int start_wal_e(std::span<const char* const> arguments, std::vector<std::string> child_words,
+                const char* program_path) {
+  const cli::WalEParsed parsed = cli::parse_wal_e_arguments(arguments);
+  if (!parsed.print.empty() || !parsed.complaint.empty()) {
+    std::cout << parsed.print << std::flush;
+    std::cerr << parsed.complaint;
+    return parsed.complaint.empty() ? 0 : 2;
+  }
+  const std::string& command = parsed.arguments.command;
+  if (command == "version") {
+    std::cout << commands::wal_e_version << '\n';
+    return 0;
+  }
+  SystemClock clock;
+  cli::WalESetup setup(parsed.arguments, environ);
+  cli::WalELog log(setup.log_settings(), clock);
+  if (!command.empty() && !command.starts_with("wal-")) {
+    log.record({.message = "starting WAL-E", .detail = fmt::format("The subcommand is \"{}\".", command)});
+  }
+  config::Sources sources;
+  try {
+    return run_as_wal_e(parsed, std::move(child_words), program_path, setup, log, sources, clock);
+  } catch (const Error& error) {
+    std::cout.flush();
+    log.record({.level = LogLevel::error, .message = error.what(), .hint = info(error.code()).hint});
+    return commands::wal_e_failure(command, error.code(), sources);
+  } catch (const std::exception& error) {
+    log.error("{}", error.what());
+    return commands::wal_e_failure(command, Errc::bug, sources);
+  }
+}
+
+/// `--envdir DIR` in front of everything else.
+std::span<char*> take_envdir(std::span<char*> arguments) {
+  if (arguments.empty()) return arguments;
+  std::string_view word = arguments.front();
+  if (!word.starts_with("--envdir")) return arguments;
+  word.remove_prefix(std::string_view("--envdir").size());
+  const bool apart = word.empty();
+  if (!apart && !word.starts_with('=')) return arguments;
+  if (apart && arguments.size() < 2) throw Error(Errc::usage, "--envdir needs a directory");
+  const std::string directory(apart ? std::string_view(arguments[1]) : word.substr(1));
+  for (const auto& [name, value] : config::read_envdir(directory)) {
+    value ? ::setenv(name.c_str(), value->c_str(), 1) : ::unsetenv(name.c_str());
+  }
+  return arguments.subspan(apart ? 2 : 1);
+}
+
 int start(int argc, char** argv) {
+  const std::string name = std::filesystem::path(argv[0]).filename();
+  const std::span<char*> given = take_envdir({argv + 1, argc > 0 ? static_cast<std::size_t>(argc - 1) : 0});
+  const std::span<const char* const> arguments(given.data(), given.size());
+  if (name == "wal-e") return start_wal_e(arguments, {}, argv[0]);
+  if (!given.empty() && std::string_view(given.front()) == "wal-e") {
+    return start_wal_e(arguments.subspan(1), {"wal-e"}, argv[0]);
+  }
   const std::vector<std::unique_ptr<cli::AnyCommand>> commands = all_commands();
   AllSettings settings;
-  const std::string name = std::filesystem::path(argv[0]).filename();
   const cli::Program program{.name = name == "wal-g" ? "wal-g" : "seawall",
                              .version = SEAWALL_VERSION,
                              .commands = commands,
                              .settings = settings.list(),
                              .revision = SEAWALL_REVISION};
-  std::vector<const char*> arguments = words_of_name(name);
-  if (argc > 0) arguments.insert(arguments.end(), argv + 1, argv + argc);
-  const cli::Parsed parsed = cli::parse_command_line(program, arguments);
+  std::vector<const char*> words = words_of_name(name);
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  const cli::Parsed parsed = cli::parse_command_line(program, words);
   if (parsed.command == nullptr && !parsed.help_setting) {
     std::cout << parsed.print << std::flush;
     std::cerr << parsed.complaint;

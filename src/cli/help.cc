@@ -22,8 +22,11 @@ std::string global_options(const Program& program) {
   for (const detail::GlobalFlag& flag : detail::global_flags()) {
     rows.emplace_back(flag_text(flag.name, flag.value, flag.letter), flag.help);
   }
-  return fmt::format("\nOptions of every command:\n{}\nEvery setting is an option as well: see '{} flags'.\n",
-                     detail::columns(rows), program.name);
+  return fmt::format(
+      "\nOptions of every command:\n{0}\nEvery setting is an option as well: see '{1} flags'.\n"
+      "In front of everything, '--envdir DIR' takes the environment from a directory as envdir does, and\n"
+      "'wal-e' stands for the name wal-e: see '{1} wal-e --help'.\n",
+      detail::columns(rows), program.name);
 }
 
 std::string arguments_and_options(const AnyCommand& command) {
