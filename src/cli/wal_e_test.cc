@@ -8,8 +8,10 @@
 #include <array>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <vector>
 
+#include "base/error.hh"
 #include "cli/wal_e_arguments.hh"
 #include "cli/wal_e_log.hh"
 #include "cli/wal_e_setup.hh"
@@ -90,7 +92,7 @@ class WalELogTest : public testing::Test {
     use(log);
     return testing::internal::GetCapturedStderr();
   }
-  ManualClock clock_;
+  ManualClock clock_{Time{}};
   const WalELogSettings on_s3_{.url = "s3://bucket/p/", .prefix = "p/"};
 };
 
