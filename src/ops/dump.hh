@@ -7,6 +7,7 @@
 #include "base/io.hh"
 #include "base/run.hh"
 #include "config/setting.hh"
+#include "ops/server_programs.hh"
 #include "pipeline/repository.hh"
 
 namespace seawall::ops {
@@ -18,12 +19,7 @@ struct DumpSettings : config::Group {
        .aliases = {"PGDATABASE"},
        .initial = "postgres",
        .doc = "Database that dump and dump-restore connect to for what concerns the whole server."}};
-  config::Setting<std::string> pg_bin{
-      *this,
-      {.name = "SEAWALL_PG_BINDIR",
-       .doc = "Directory of PostgreSQL's client programs (pg_dump, pg_dumpall, pg_restore, psql); without it they are "
-              "looked for in PATH. pg_dump must not be older than the server.",
-       .kind = "path"}};
+  config::Setting<std::string> pg_bin{*this, {.name = "SEAWALL_PG_BINDIR", .doc = pg_bindir_doc, .kind = "path"}};
   config::Setting<unsigned> keep_daily{
       *this,
       {.name = "SEAWALL_DUMP_KEEP_DAILY",

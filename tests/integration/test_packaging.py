@@ -197,7 +197,10 @@ def test_the_container_runs_the_scheduler_and_named_commands(container):
     assert container.words() == ["schedule"]
     seen = container.seen()
     assert (seen["PGDATA"], seen["PGHOST"], seen["PGPASSWORD"], seen["BACKUP_SCHEDULE"]) == ("/pgdata", "db", "secret", "@daily")
-    assert "PGPASSFILE" not in seen
+    assert "PGPASSFILE" not in seen and "SEAWALL_SCHEDULE_JOBS" not in seen
+    (container.path / "ofelia.conf").write_text("[job-local \"x\"]\n")
+    container.run(BACKUP_SCHEDULE="@daily", SEAWALL_OFELIA_CONF=str(container.path / "ofelia.conf"))
+    assert container.seen()["SEAWALL_SCHEDULE_JOBS"] == str(container.path / "ofelia.conf")
     container.run("seawall", "backup-list", "--detail", PGDATA="/elsewhere")
     assert container.words() == ["backup-list", "--detail"] and container.seen()["PGDATA"] == "/elsewhere"
     container.run("check_backup")
