@@ -51,6 +51,10 @@ class WalEArchive(harness.Archive):
         pairs = " ".join(f"{key}={shlex.quote(value)}" for key, value in env.items()).replace("%", "%%")
         return f"/usr/bin/env -i {pairs} {self.program} " + " ".join(words)
 
+    def segments(self):
+        """Those that are whole: a file on its way has another name."""
+        return [name for name in self.wal() if re.fullmatch(r"[0-9A-F]{24}", name)]
+
     def envdir(self):
         """A directory of the environment, one file a variable, as daemontools have it."""
         path = harness.give(harness.mkdir(self.scratch.path / "envdir"))
