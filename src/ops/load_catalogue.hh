@@ -42,7 +42,7 @@ struct CatalogueRequest {
   Documents documents = Documents::all;
   bool wal = true;
   bool wal_sizes = true;  ///< false: neither sizes nor times of WAL are known, and no object counts as empty
-  bool others = true;  ///< whatever else lies under the prefix
+  bool others = true;     ///< whatever else lies under the prefix
 };
 
 /// Lists the archive once, its folders side by side, and reads documents ahead while the catalogue takes them in.
