@@ -262,7 +262,8 @@ def finish_backup(made, what):
         shutil.rmtree(target)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.once] if name == "backup-push" else [])
+                                  for name in COMMANDS])
 def test_killed(scratch, double, s3_archive, name):
     made = swept(name, scratch, double, s3_archive)
     killed_everywhere(made, 1 if name.startswith("wal") else max(1, len(made.requests) // 3))
