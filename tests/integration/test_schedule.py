@@ -82,8 +82,11 @@ command = true
 container = x
 """)
     running = archive.start("schedule", "--jobs", file)
-    wait_until(lambda: {r["job"] for r in status(archive, "--jobs", file, code=archive.run(
-        "schedule", "--status", "--jobs", file).code)["runs"] if r["finished"]} >= {"writes", "fails", "absent"}, what="all jobs")
+    def finished():
+        runs = archive.run("schedule", "--status", "--json", "--jobs", file).json()["runs"]
+        return {run["job"] for run in runs if run["finished"]}
+
+    wait_until(lambda: finished() >= {"writes", "fails", "absent"}, what="all jobs")
     alive = archive.run("schedule", "--status", "--json", "--jobs", file)
     assert alive.json()["scheduler"] == "running" and alive.code == 1, "a job failed"
     running.signal(signal.SIGINT)
