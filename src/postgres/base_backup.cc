@@ -17,7 +17,7 @@ constexpr int parenthesised_since = 150000;
 constexpr int manifest_since = 130000;
 
 /// What is between quotes in a command of the replication protocol.
-std::string quoted(std::string_view text) {
+std::string sql_quoted(std::string_view text) {
   std::string result = "'";
   for (const char c : text) {
     if (c == '\'') result += c;
@@ -141,11 +141,11 @@ std::string base_backup_command(int version, const BaseBackupOptions& options) {
   }
   if (version >= parenthesised_since) {
     return fmt::format("BASE_BACKUP (LABEL {}, CHECKPOINT 'fast'{}, TABLESPACE_MAP, WAIT false, MANIFEST 'yes'{})",
-                       quoted(options.label), kib > 0 ? fmt::format(", MAX_RATE {}", kib) : "",
+                       sql_quoted(options.label), kib > 0 ? fmt::format(", MAX_RATE {}", kib) : "",
                        options.verify_checksums ? "" : ", VERIFY_CHECKSUMS false");
   }
   const bool unverified = version >= verification_since && !options.verify_checksums;
-  return fmt::format("BASE_BACKUP LABEL {} FAST{} NOWAIT TABLESPACE_MAP{}{}", quoted(options.label),
+  return fmt::format("BASE_BACKUP LABEL {} FAST{} NOWAIT TABLESPACE_MAP{}{}", sql_quoted(options.label),
                      kib > 0 ? fmt::format(" MAX_RATE {}", kib) : "",
                      version >= manifest_since ? " MANIFEST 'yes'" : "", unverified ? " NOVERIFY_CHECKSUMS" : "");
 }
