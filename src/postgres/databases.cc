@@ -8,7 +8,7 @@
 namespace seawall::postgres {
 namespace {
 
-std::string quoted(std::string_view text, char quote) {
+std::string sql_quoted(std::string_view text, char quote) {
   std::string out(1, quote);
   for (const char c : text) {
     if (c == quote) out += quote;
@@ -56,8 +56,8 @@ void create_database(std::string_view connect_to, std::string_view name, const D
   Connection connection({.database = std::string(connect_to)}, run);
   connection.execute({.activity = fmt::format("create database {}", json_string(name)),
                       .sql = fmt::format("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
-                                         quoted(name, '"'), quoted(like.encoding, '\''), quoted(like.collate, '\''),
-                                         quoted(like.ctype, '\'')),
+                                         sql_quoted(name, '"'), sql_quoted(like.encoding, '\''),
+                                         sql_quoted(like.collate, '\''), sql_quoted(like.ctype, '\'')),
                       .if_denied = "ALTER ROLE … CREATEDB for the user that restores"});
 }
 
