@@ -1,7 +1,8 @@
 # embed_manuals(TARGET a.md sub/b-c.md …)
 #
 # Gives the sources of TARGET `#include "manuals/a.hh"` with `seawall::manuals::a`, a std::string_view of the file's
-# text. An edit of the .md builds what includes it again. Names are the file's, with '_' for '-'.
+# text. Names are the file's, with '_' for '-'. An edit of the .md builds what includes it again; the target `manuals`
+# makes the headers alone.
 #
 # This file is also the script that writes one such header: cmake -DMANUAL=x.md -DHEADER=x.hh -DNAME=x -P embed.cmake
 if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
@@ -36,6 +37,12 @@ function(embed_manuals target)
       COMMENT "Embedding ${manual}"
       VERBATIM)
     target_sources(${target} PRIVATE "${header}")
+    list(APPEND headers "${header}")
   endforeach()
+  add_custom_target(${target}_manuals DEPENDS ${headers})
+  if(NOT TARGET manuals)
+    add_custom_target(manuals)
+  endif()
+  add_dependencies(manuals ${target}_manuals)
   target_include_directories(${target} PRIVATE "${directory}")
 endfunction()

@@ -1,13 +1,17 @@
-# room(NAME SOURCES a.cc … LINKS room… [TESTS a_test.cc …] [FUZZ parser_fuzz.cc …])
+# room(NAME SOURCES a.cc … LINKS room… [TESTS a_test.cc …] [FUZZ parser_fuzz.cc …] [STEERS])
 #
 # A room is one static library; its LINKS are the rooms it may include, and tools/check_layers reads the same order.
 # TESTS become one program NAME_test run by ctest; every FUZZ file becomes a libFuzzer program of its own.
+# A room that STEERS touches no object's bytes: -O1 is enough there, and a quarter quicker to compile.
 function(room name)
-  cmake_parse_arguments(ROOM "" "" "SOURCES;LINKS;TESTS;FUZZ" ${ARGN})
+  cmake_parse_arguments(ROOM "STEERS" "" "SOURCES;LINKS;TESTS;FUZZ" ${ARGN})
   add_library(${name} STATIC ${ROOM_SOURCES})
   target_link_libraries(${name} PUBLIC ${ROOM_LINKS} PRIVATE seawall_options)
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
-  if(SEAWALL_PRELUDE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  if(ROOM_STEERS)
+    target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+  endif()
+  if(SEAWALL_PRELUDE)
     target_precompile_headers(${name} REUSE_FROM prelude)
   endif()
   if(SEAWALL_TESTS AND ROOM_TESTS)
