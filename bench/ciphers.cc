@@ -7,7 +7,6 @@
 // with MDC needs. Prints a JSON object per line: cipher, what, how, bytes, cpu seconds.
 #include <openssl/evp.h>
 #include <sodium.h>
-#include <time.h>
 
 #include <algorithm>
 #include <array>
@@ -21,55 +20,17 @@
 #include <string_view>
 
 #include "crypto/crypto.hh"
+#include "stage.hh"
 
 namespace {
 
 using namespace seawall;
+using namespace seawall::bench;
 
 constexpr std::size_t piece_bytes = 512 << 10;  // as objects are read and written
 constexpr std::size_t chunk_bytes = 8192;
 constexpr std::size_t sealed_bytes = chunk_bytes + crypto_secretstream_xchacha20poly1305_ABYTES;
 constexpr std::size_t openssl_piece_bytes = 64 << 10;  // stays in the cache between the two passes
-
-double cpu_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-const std::uint8_t* in_of(std::string_view text) { return reinterpret_cast<const std::uint8_t*>(text.data()); }
-std::uint8_t* out_of(std::string& text, std::size_t at) { return reinterpret_cast<std::uint8_t*>(text.data()) + at; }
-
-void require(bool holds, const char* what) {
-  if (!holds) throw std::runtime_error(what);
-}
-
-/// Puts what it is given into memory that was touched before.
-class Memory final : public Sink {
- public:
-  explicit Memory(std::string& into) : into_(into) {}
-  void write(Bytes data) override {
-    require(used_ + data.size() <= into_.size(), "more came out than can be");
-    std::copy_n(text_of(data).data(), data.size(), into_.data() + used_);
-    used_ += data.size();
-  }
-  std::size_t used() const noexcept { return used_; }
-
- private:
-  std::string& into_;
-  std::size_t used_ = 0;
-};
-
-std::size_t through(Filter& filter, const Memory& out, std::string_view data) {
-  for (; !data.empty(); data.remove_prefix(std::min(piece_bytes, data.size()))) {
-    filter.write(bytes_of(data.substr(0, piece_bytes)));
-  }
-  filter.finish();
-  return out.used();
-}
-
-/// Takes input, fills output, returns bytes of output.
-using Work = std::function<std::size_t(std::string_view in, std::string& out)>;
 
 constexpr std::array<std::uint8_t, 32> key{1, 2, 3};
 
@@ -142,11 +103,11 @@ class Bench {
         cipher, "stage",
         [&](std::string_view in, std::string& out) {
           Memory memory(out);
-          return through(*crypter.encrypt("bench", memory), memory, in);
+          return through(*crypter.encrypt("bench", memory), memory, in, piece_bytes);
         },
         [&](std::string_view in, std::string& out) {
           Memory memory(out);
-          return through(*crypter.decrypt("bench", memory), memory, in);
+          return through(*crypter.decrypt("bench", memory), memory, in, piece_bytes);
         });
   }
 
@@ -160,17 +121,11 @@ class Bench {
 
   template <class Run>
   void measure(const char* cipher, const char* what, const char* how, Run&& work) {
-    double best = 0;
-    for (int round = 0; round < rounds_; ++round) {
-      const double start = cpu_seconds();
-      work();
-      const double taken = cpu_seconds() - start;
-      best = round == 0 ? taken : std::min(best, taken);
-    }
+    const double best = best_cpu(rounds_, work);
     std::printf(
         "{\"cipher\": \"%s\", \"what\": \"%s\", \"how\": \"%s\", \"bytes\": %zu, \"cpu\": %.6f, \"mb_per_second\": "
         "%.0f}\n",
-        cipher, what, how, raw_.size(), best, static_cast<double>(raw_.size()) / 1e6 / best);
+        cipher, what, how, raw_.size(), best, mb_per_second(raw_.size(), best));
     std::fflush(stdout);
   }
 

@@ -14,7 +14,6 @@
 #include <lzo/lzo1x.h>
 #endif
 #define ZLIB_CONST
-#include <time.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -30,61 +29,18 @@
 #include <vector>
 
 #include "codec/codec.hh"
+#include "stage.hh"
 
 namespace {
 
 using namespace seawall;
+using namespace seawall::bench;
 
 // Objects are read in pieces of half a MiB. Files are read into the encoders' own buffers, so that a copy into these
 // must not be counted: nor is it when they are given blocks that are whole.
 constexpr std::size_t decoded_piece_bytes = 512 << 10;
 constexpr std::size_t encoded_piece_bytes = 4 << 20;
 constexpr std::size_t lzo_block_bytes = 256 << 10;
-
-double cpu_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-const std::uint8_t* in_of(std::string_view text) { return reinterpret_cast<const std::uint8_t*>(text.data()); }
-std::uint8_t* out_of(std::string& text) { return reinterpret_cast<std::uint8_t*>(text.data()); }
-
-void require(bool holds, const char* what) {
-  if (!holds) throw std::runtime_error(what);
-}
-
-/// Puts what it is given into memory that was touched before.
-class Memory final : public Sink {
- public:
-  explicit Memory(std::string& into) : into_(into) {}
-  void write(Bytes data) override {
-    require(used_ + data.size() <= into_.size(), "more came out than can be");
-    std::copy_n(text_of(data).data(), data.size(), into_.data() + used_);
-    used_ += data.size();
-  }
-  MutableBytes room(std::size_t bytes) override {
-    const MutableBytes all = std::as_writable_bytes(std::span(into_)).subspan(used_);
-    return all.size() < bytes ? MutableBytes{} : all;
-  }
-  void placed(std::size_t n) override { used_ += n; }
-  std::size_t used() const noexcept { return used_; }
-
- private:
-  std::string& into_;
-  std::size_t used_ = 0;
-};
-
-std::size_t through(Filter& filter, const Memory& out, std::string_view data, std::size_t piece_bytes) {
-  for (; !data.empty(); data.remove_prefix(std::min(piece_bytes, data.size()))) {
-    filter.write(bytes_of(data.substr(0, piece_bytes)));
-  }
-  filter.finish();
-  return out.used();
-}
-
-/// Takes input, fills output, returns bytes of output.
-using Work = std::function<std::size_t(std::string_view in, std::string& out)>;
 
 struct Library {
   std::string_view codec;
@@ -277,18 +233,12 @@ class Bench {
 
   template <class Run>
   void measure(std::string_view codec, std::string_view what, std::string_view how, Run&& run) {
-    double best = 0;
-    for (int round = 0; round < rounds_; ++round) {
-      const double start = cpu_seconds();
-      run();
-      const double taken = cpu_seconds() - start;
-      best = round == 0 ? taken : std::min(best, taken);
-    }
+    const double best = best_cpu(rounds_, run);
     std::printf(
         "{\"codec\": \"%s\", \"what\": \"%s\", \"how\": \"%s\", \"bytes\": %zu, \"stored\": %zu, \"cpu\": %.6f, "
         "\"mb_per_second\": %.0f}\n",
         std::string(codec).c_str(), std::string(what).c_str(), std::string(how).c_str(), raw_.size(), stored_bytes_,
-        best, static_cast<double>(raw_.size()) / 1e6 / best);
+        best, mb_per_second(raw_.size(), best));
     std::fflush(stdout);
   }
 

@@ -87,7 +87,7 @@ bool become(const ChildRequest::User& user) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  put_at(prepared.null, STDIN_FILENO);
+  put_at(request.input >= 0 ? request.input : prepared.null, STDIN_FILENO);
   put_at(request.output >= 0 ? request.output : prepared.null, STDOUT_FILENO);
   put_at(request.errors >= 0 ? request.errors : prepared.null, STDERR_FILENO);
   if (request.kept_open >= 0) ::fcntl(request.kept_open, F_SETFD, 0);

@@ -13,8 +13,8 @@
 
 namespace seawall {
 
-/// Another program, and what it is started with. Its stdin is empty, no signal is blocked, and of our open files it has
-/// those named here only.
+/// Another program, and what it is started with. No signal is blocked, and of our open files it has those named here
+/// only.
 struct ChildRequest {
   std::vector<std::string> arguments;  ///< [0]: its own name; found by PATH unless it has a '/'
   std::string program = {};            ///< the file to execute where that is not arguments[0]
@@ -25,6 +25,7 @@ struct ChildRequest {
     gid_t gid;
   };
   std::optional<User> user = {};  ///< whose rights it has; only root may ask. Its groups are that one alone
+  int input = -1;                 ///< its stdin; -1: empty
   int output = -1;                ///< its stdout; -1: nowhere
   int errors = -1;                ///< its stderr; -1: nowhere
   int kept_open = -1;             ///< a file that stays open as long as it runs, for a lock

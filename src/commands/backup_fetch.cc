@@ -12,7 +12,7 @@
 namespace seawall::commands {
 namespace {
 
-struct Args {
+struct Args : ops::TargetFlags {
   std::string directory;
   std::string backup;
   std::string mask;
@@ -21,22 +21,8 @@ struct Args {
   std::string restore_only;
   bool reverse_unpack = false;
   bool skip_redundant_tars = false;
-  std::optional<std::string> target_time;
-  std::optional<std::string> target_lsn;
-  std::optional<std::string> target_xid;
-  std::optional<std::string> target_name;
-  bool target_immediate = false;
-  std::optional<std::string> target_timeline;
-  std::optional<std::string> target_action;
   std::string target_storage;
 };
-
-std::optional<archive::TablespaceSpec> spec_from(const std::string& path) {
-  if (path.empty()) return std::nullopt;
-  const std::optional<std::string> text = try_read_file(path);
-  if (!text) throw Error(Errc::not_found, fmt::format("--restore-spec {}: no such file", path));
-  return archive::parse_tablespace_spec(*text, path);
-}
 
 /// The backup that name, user data or the settings mean; empty: none of them says.
 std::string named_backup(const Args& args, const ops::RestoreSettings& settings, const pipeline::Repository& repository,
@@ -53,13 +39,7 @@ std::string named_backup(const Args& args, const ops::RestoreSettings& settings,
 int run(const Args& args, App& app) {
   ops::RestoreSettings settings;
   app.sources.load(settings);
-  const std::optional<ops::RecoveryTarget> target = ops::parse_target({.time = args.target_time,
-                                                                       .lsn = args.target_lsn,
-                                                                       .xid = args.target_xid,
-                                                                       .name = args.target_name,
-                                                                       .timeline = args.target_timeline,
-                                                                       .action = args.target_action,
-                                                                       .immediate = args.target_immediate});
+  const std::optional<ops::RecoveryTarget> target = ops::parse_target(args);
   const pipeline::Repository repository = app.open_repository();
   refuse_unknown_storage(args.target_storage, repository);
   std::string backup = named_backup(args, settings, repository, app.run);
@@ -79,7 +59,7 @@ int run(const Args& args, App& app) {
                       {.directory = args.directory,
                        .backup = backup,
                        .mask = args.mask,
-                       .restore_spec = spec_from(args.restore_spec),
+                       .restore_spec = ops::read_restore_spec(args.restore_spec),
                        .restore_only = args.restore_only,
                        .reverse_unpack = args.reverse_unpack,
                        .skip_redundant_tars = args.skip_redundant_tars},
@@ -106,13 +86,13 @@ std::unique_ptr<cli::AnyCommand> backup_fetch_command() {
                    &Args::restore_only},
                   {"reverse-unpack", "", "A chain newest first: each page is written once.", &Args::reverse_unpack},
                   {"skip-redundant-tars", "", "With it, leave out parts that add nothing.", &Args::skip_redundant_tars},
-                  {"target-time", "TIME", "Set up recovery to this moment.", &Args::target_time},
-                  {"target-lsn", "LSN", "Set up recovery to this WAL position.", &Args::target_lsn},
-                  {"target-xid", "XID", "Set up recovery to this transaction.", &Args::target_xid},
-                  {"target-name", "NAME", "Set up recovery to this restore point.", &Args::target_name},
-                  {"target-immediate", "", "Set up recovery to the end of the backup.", &Args::target_immediate},
-                  {"target-timeline", "TIMELINE", "latest, current or a number.", &Args::target_timeline},
-                  {"target-action", "ACTION", "pause, promote or shutdown at the target.", &Args::target_action},
+                  {"target-time", "TIME", "Set up recovery to this moment.", &Args::time},
+                  {"target-lsn", "LSN", "Set up recovery to this WAL position.", &Args::lsn},
+                  {"target-xid", "XID", "Set up recovery to this transaction.", &Args::xid},
+                  {"target-name", "NAME", "Set up recovery to this restore point.", &Args::name},
+                  {"target-immediate", "", "Set up recovery to the end of the backup.", &Args::immediate},
+                  {"target-timeline", "TIMELINE", "latest, current or a number.", &Args::timeline},
+                  {"target-action", "ACTION", "pause, promote or shutdown at the target.", &Args::action},
                   {"target-storage", "NAME", "Only this storage.", &Args::target_storage}},
       .fails_with = {Errc::not_found, Errc::in_use, Errc::exists, Errc::incomplete, Errc::corrupt, Errc::no_space,
                      Errc::config, Errc::cancelled},

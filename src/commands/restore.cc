@@ -18,16 +18,9 @@
 namespace seawall::commands {
 namespace {
 
-struct Args {
+struct Args : ops::TargetFlags {
   std::vector<std::string> words;
   std::string restore_spec;
-  std::optional<std::string> target_time;
-  std::optional<std::string> target_lsn;
-  std::optional<std::string> target_xid;
-  std::optional<std::string> target_name;
-  bool target_immediate = false;
-  std::optional<std::string> target_timeline;
-  std::optional<std::string> target_action;
   bool start = false;
   std::string wait;
   std::vector<std::string> server_options;
@@ -85,13 +78,6 @@ Words words_of(const Args& args, const App& app) {
   return meant;
 }
 
-std::optional<archive::TablespaceSpec> spec_from(const std::string& path) {
-  if (path.empty()) return std::nullopt;
-  const std::optional<std::string> text = try_read_file(path);
-  if (!text) throw Error(Errc::not_found, fmt::format("--restore-spec {}: no such file", path));
-  return archive::parse_tablespace_spec(*text, path);
-}
-
 void check_options(const std::vector<std::string>& options) {
   for (const std::string& option : options) {
     if (option.find('=') == std::string::npos || option.starts_with('=')) {
@@ -118,14 +104,8 @@ ops::ClusterRequest cluster_request(const Args& args, const Words& words, const 
   const std::string& given = server.restore_command();
   return {.directory = words.directory,
           .backup = words.backup,
-          .target = ops::parse_target({.time = args.target_time,
-                                       .lsn = args.target_lsn,
-                                       .xid = args.target_xid,
-                                       .name = args.target_name,
-                                       .timeline = args.target_timeline,
-                                       .action = args.target_action,
-                                       .immediate = args.target_immediate}),
-          .restore_spec = spec_from(args.restore_spec),
+          .target = ops::parse_target(args),
+          .restore_spec = ops::read_restore_spec(args.restore_spec),
           .wal_from_archive = given.empty(),
           .restore_command = [given, &app](const std::string& directory) {
             return given.empty() ? write_restore_command(directory, app) : given;
@@ -181,7 +161,7 @@ Printer printer_of(const std::string& format) {
 }
 
 int verify(const Args& args, const Words& words, const ops::ServerSettings& server, App& app) {
-  if (args.start || !args.restore_spec.empty() || args.target_action) {
+  if (args.start || !args.restore_spec.empty() || args.action) {
     throw Error(Errc::usage, "--start, --restore-spec and --target-action do not go with --verify-only");
   }
   const Printer print = printer_of(args.report);
@@ -224,13 +204,13 @@ std::unique_ptr<cli::AnyCommand> restore_command() {
       .summary = "Restore a cluster ready to be started, start it, or only prove that it can be",
       .manual = manuals::restore,
       .positionals = {{"words", "", "[NAME|LATEST] DIRECTORY: the backup, and where to.", &Args::words}},
-      .options = {{"target-time", "TIME", "Recover to this moment.", &Args::target_time},
-                  {"target-lsn", "LSN", "Recover to this WAL position.", &Args::target_lsn},
-                  {"target-xid", "XID", "Recover to this transaction.", &Args::target_xid},
-                  {"target-name", "NAME", "Recover to this restore point.", &Args::target_name},
-                  {"target-immediate", "", "Recover to the end of the backup.", &Args::target_immediate},
-                  {"target-timeline", "TIMELINE", "latest, current or a number.", &Args::target_timeline},
-                  {"target-action", "ACTION", "pause, promote or shutdown at the target.", &Args::target_action},
+      .options = {{"target-time", "TIME", "Recover to this moment.", &Args::time},
+                  {"target-lsn", "LSN", "Recover to this WAL position.", &Args::lsn},
+                  {"target-xid", "XID", "Recover to this transaction.", &Args::xid},
+                  {"target-name", "NAME", "Recover to this restore point.", &Args::name},
+                  {"target-immediate", "", "Recover to the end of the backup.", &Args::immediate},
+                  {"target-timeline", "TIMELINE", "latest, current or a number.", &Args::timeline},
+                  {"target-action", "ACTION", "pause, promote or shutdown at the target.", &Args::action},
                   {"restore-spec", "FILE", "Other locations for the tablespaces.", &Args::restore_spec},
                   {"start", "", "Start the server, and wait until it is consistent.", &Args::start},
                   {"wait", "TIME", "No longer than that: 10m. Without it as long as the server lives.", &Args::wait},

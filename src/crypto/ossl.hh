@@ -9,7 +9,7 @@
 
 #include "base/bytes.hh"
 
-/// Owners of OpenSSL's objects. Inside the room only.
+/// Owners of OpenSSL's objects, for this room and those that sign with its keys.
 namespace seawall::crypto::ossl {
 
 template <auto release>

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
@@ -12,21 +11,13 @@
 
 #include "base/error.hh"
 #include "base/text.hh"
+#include "crypto/ossl.hh"
 #include "storage/s3/checksums.hh"
 
 namespace seawall::kms {
 namespace {
 
-template <auto release>
-struct Freed {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    release(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
-using PrivateKey = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
-using Context = std::unique_ptr<EVP_MD_CTX, Freed<EVP_MD_CTX_free>>;
+using Bio = std::unique_ptr<BIO, crypto::ossl::Freed<BIO_free_all>>;
 
 constexpr std::chrono::seconds life = std::chrono::hours(1);
 
@@ -48,7 +39,7 @@ std::string base64url(Bytes data) {
 struct ServiceAccount::Key {
   std::string key_id;
   std::string account_id;
-  PrivateKey key;
+  crypto::ossl::Key key;
 };
 
 ServiceAccount::ServiceAccount(const crypto::KeySource& source) : key_(std::make_unique<Key>()) {
@@ -86,7 +77,7 @@ std::string ServiceAccount::token(std::string_view audience, Time now) const {
   const std::string claims = fmt::format(R"({{"iss":{},"aud":{},"iat":{},"exp":{}}})", json_string(key_->account_id),
                                          json_string(audience), issued, issued + life.count());
   const std::string text = base64url(bytes_of(header)) + "." + base64url(bytes_of(claims));
-  const Context context(EVP_MD_CTX_new());
+  const crypto::ossl::DigestContext context(EVP_MD_CTX_new());
   EVP_PKEY_CTX* details = nullptr;  // owned by `context`
   std::size_t length = 0;
   std::string signature;

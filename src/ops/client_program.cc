@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,8 +11,6 @@
 #include <filesystem>
 
 #include "base/text.hh"
-
-extern char** environ;  // NOLINT: POSIX
 
 namespace seawall::ops {
 namespace {
@@ -25,85 +21,42 @@ constexpr std::size_t longest_line = 4096;
 constexpr auto patience = std::chrono::seconds(5);
 constexpr auto step = std::chrono::milliseconds(10);
 
-struct Ends {
-  Fd reads, writes;
-};
-
-Ends make_pipe() {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error(errno, "pipe");
-  return {Fd(ends[0]), Fd(ends[1])};
-}
-
-void set_nonblocking(const Fd& fd) {
-  const int flags = ::fcntl(fd.get(), F_GETFL);
-  if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0) throw system_error(errno, "fcntl");
+void set_nonblocking(const Fd& fd, bool on) {
+  if (::fcntl(fd.get(), F_SETFL, on ? O_NONBLOCK : 0) != 0) throw system_error(errno, "fcntl");
 }
 
 }  // namespace
 
 ClientProgram::ClientProgram(std::vector<std::string> arguments, Pipe pipe, const Run& run)
     : name_(std::filesystem::path(arguments.at(0)).filename()), direction_(pipe), run_(run) {
-  Ends data = make_pipe();
-  Ends messages = make_pipe();
-  ::fcntl(data.reads.get(), F_SETPIPE_SZ, pipe_bytes);  // refused by a low limit: then it stays as it is
+  seawall::Pipe data;
+  seawall::Pipe messages;
+  ::fcntl(data.read_end.get(), F_SETPIPE_SZ, pipe_bytes);  // refused by a low limit: then it stays as it is
   const bool output = direction_ == Pipe::its_output;
-  spawn(arguments, output ? data.writes : data.reads, messages.writes);
-  pipe_ = std::move(output ? data.reads : data.writes);
-  messages_ = std::move(messages.reads);
-  set_nonblocking(pipe_);
-  set_nonblocking(messages_);
+  set_nonblocking(data.read_end, output);
+  set_nonblocking(data.write_end, !output);
+  start(arguments, output ? data.write_end : data.read_end, messages.write_end);
+  pipe_ = std::move(output ? data.read_end : data.write_end);
+  messages_ = std::move(messages.read_end);
 }
 
-void ClientProgram::spawn(std::vector<std::string>& arguments, const Fd& pipe_end, const Fd& messages_end) {
-  posix_spawn_file_actions_t files{};
-  posix_spawnattr_t attributes{};
-  sigset_t none, all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawn_file_actions_init(&files);
-  posix_spawnattr_init(&attributes);
-  const bool output = direction_ == Pipe::its_output;
-  posix_spawn_file_actions_addopen(&files, output ? STDIN_FILENO : STDOUT_FILENO, "/dev/null", O_RDWR, 0);
-  posix_spawn_file_actions_adddup2(&files, pipe_end.get(), output ? STDOUT_FILENO : STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&files, messages_end.get(), STDERR_FILENO);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  // Ctrl-C in a terminal is for us: a child that dies of it first would be told as a failure of its own.
-  posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  std::vector<char*> pointers;
-  pointers.reserve(arguments.size() + 1);
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
-  pointers.push_back(nullptr);
-  const int failure = ::posix_spawnp(&child_, pointers[0], &files, &attributes, pointers.data(), environ);
-  posix_spawn_file_actions_destroy(&files);
-  posix_spawnattr_destroy(&attributes);
-  if (failure == 0) return;
-  child_ = 0;
-  throw system_error(failure,
-                     fmt::format("{} cannot be started (SEAWALL_PG_BINDIR names the directory where PostgreSQL's "
-                                 "client programs are; Debian's package is postgresql-client)",
-                                 arguments[0]));
+void ClientProgram::start(const std::vector<std::string>& arguments, const Fd& pipe_end, const Fd& messages_end) {
+  ChildRequest request{.arguments = arguments, .errors = messages_end.get()};
+  (direction_ == Pipe::its_output ? request.output : request.input) = pipe_end.get();
+  try {
+    child_ = std::make_unique<Child>(request);
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{} (SEAWALL_PG_BINDIR names the directory where PostgreSQL's client "
+                                          "programs are; Debian's package is postgresql-client)",
+                                          error.what()));
+  }
 }
 
 ClientProgram::~ClientProgram() {
-  if (child_ == 0) return;
-  ::kill(-child_, SIGTERM);  // its group: a wrapper has children of its own
-  for (std::chrono::nanoseconds waited{}; waited < patience; waited += step) {
-    if (ended()) return;
+  child_->signal(SIGTERM);
+  for (std::chrono::nanoseconds waited{}; waited < patience && !child_->try_wait(); waited += step) {
     run_.clock.sleep(step, {});
   }
-  ::kill(-child_, SIGKILL);
-  while (::waitpid(child_, nullptr, 0) < 0 && errno == EINTR) {
-  }
-}
-
-bool ClientProgram::ended() {
-  if (child_ == 0) return true;
-  if (::waitpid(child_, &status_, WNOHANG) != child_) return false;
-  child_ = 0;
-  return true;
 }
 
 void ClientProgram::wait_for_pipe(short events) {
@@ -167,19 +120,19 @@ void ClientProgram::finish() {
     pollfd wait{messages_.get(), POLLIN, 0};
     if (::poll(&wait, 1, look_up_ms) < 0 && errno != EINTR) throw system_error(errno, "poll");
     // A grandchild may hold the other end for longer than the program lives.
-    if (wait.revents == 0 && ended()) break;
+    if (wait.revents == 0 && child_->try_wait()) break;
     if (wait.revents != 0 && !read_messages()) messages_.close();
   }
-  while (!ended()) {
+  while (!child_->try_wait()) {
     run_.check();
     run_.clock.sleep(step, run_.stop);
   }
-  if (status_ != 0) fail();
+  if (const int status = *child_->try_wait(); status != 0) fail(status);
 }
 
-void ClientProgram::fail() {
-  const std::string how = WIFSIGNALED(status_) ? fmt::format("was ended by signal {}", WTERMSIG(status_))
-                                               : fmt::format("failed with exit status {}", WEXITSTATUS(status_));
+void ClientProgram::fail(int status) {
+  const std::string how = status > 128 ? fmt::format("was ended by signal {}", status - 128)
+                                       : fmt::format("failed with exit status {}", status);
   throw Error(Errc::db,
               last_line_.empty() ? fmt::format("{} {}", name_, how) : fmt::format("{} {}: {}", name_, how, last_line_));
 }

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/child.hh"
 #include "base/file.hh"
 #include "base/io.hh"
 #include "base/run.hh"
@@ -34,19 +33,17 @@ class ClientProgram final : public Source, public Sink {
   void finish();
 
  private:
-  void spawn(std::vector<std::string>& arguments, const Fd& pipe_end, const Fd& messages_end);
+  void start(const std::vector<std::string>& arguments, const Fd& pipe_end, const Fd& messages_end);
   void wait_for_pipe(short events);
   /// True: there may be more.
   bool read_messages();
   void take_lines();
-  bool ended();
-  [[noreturn]] void fail();
+  [[noreturn]] void fail(int status);
 
   const std::string name_;  // of the program, without its directory
   const Pipe direction_;
   const Run run_;
-  pid_t child_ = 0;  // 0: none, or waited for
-  int status_ = 0;
+  std::unique_ptr<Child> child_;
   Fd pipe_;
   Fd messages_;
   std::string line_;       // the beginning of one

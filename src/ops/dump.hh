@@ -12,14 +12,13 @@
 
 namespace seawall::ops {
 
-struct DumpSettings : config::Group {
+struct DumpSettings : ProgramSettings {
   config::Setting<std::string> database{
       *this,
       {.name = "SEAWALL_DUMP_DATABASE",
        .aliases = {"PGDATABASE"},
        .initial = "postgres",
        .doc = "Database that dump and dump-restore connect to for what concerns the whole server."}};
-  config::Setting<std::string> pg_bin{*this, {.name = "SEAWALL_PG_BINDIR", .doc = pg_bindir_doc, .kind = "path"}};
   config::Setting<unsigned> keep_daily{
       *this,
       {.name = "SEAWALL_DUMP_KEEP_DAILY",

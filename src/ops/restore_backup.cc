@@ -271,6 +271,13 @@ void Restore::check_utilities(const RestoredDirectory& directory) const {
 
 }  // namespace
 
+std::optional<archive::TablespaceSpec> read_restore_spec(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  const std::optional<std::string> text = try_read_file(path);
+  if (!text) throw Error(Errc::not_found, fmt::format("--restore-spec {}: no such file", path));
+  return archive::parse_tablespace_spec(*text, path);
+}
+
 void restore_backup(const pipeline::Repository& repository, const RestoreRequest& request,
                     const RestoreSettings& settings, const Run& run) {
   Restore(repository, request, settings, run).restore();

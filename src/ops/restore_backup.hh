@@ -43,6 +43,9 @@ struct RestoreRequest {
   bool keep_tablespace_map = false;
 };
 
+/// What the file of --restore-spec says; nullopt without a path. Errc::not_found, or Errc::corrupt naming the file.
+std::optional<archive::TablespaceSpec> read_restore_spec(const std::string& path);
+
 /// Unpacks `backup` and those that it stands on into `directory`: checks the destination and that every object is there
 /// before the first byte is written; several parts at once; pg_control last, and a marker stands until everything is
 /// durable (R11). Every file that the backup lists must have come, or it fails (R13).

@@ -53,7 +53,7 @@ std::vector<std::string> program_for_database(const DumpSettings& settings, cons
 }  // namespace
 
 std::string client_program(const DumpSettings& settings, std::string_view name) {
-  return settings.pg_bin().empty() ? std::string(name) : fmt::format("{}/{}", settings.pg_bin(), name);
+  return settings.bindir().empty() ? std::string(name) : fmt::format("{}/{}", settings.bindir(), name);
 }
 
 std::string spoken_database(std::string_view database) {

@@ -10,16 +10,18 @@
 
 namespace seawall::ops {
 
-/// One setting for what runs servers and for what runs clients.
-inline constexpr std::string_view pg_bindir_doc =
-    "Directory of PostgreSQL's programs. Without it /usr/lib/postgresql/VERSION/bin, /usr/pgsql-VERSION/bin and PATH "
-    "are "
-    "looked at for those of a restored cluster's version (postgres, pg_ctl, pg_amcheck), and PATH for pg_dump, which "
-    "must "
-    "not be older than the server, pg_dumpall, pg_restore and psql.";
+/// For what runs servers and for what runs clients.
+struct ProgramSettings : config::Group {
+  config::Setting<std::string> bindir{
+      *this,
+      {.name = "SEAWALL_PG_BINDIR",
+       .doc = "Directory of PostgreSQL's programs. Without it /usr/lib/postgresql/VERSION/bin, /usr/pgsql-VERSION/bin "
+              "and PATH are looked at for those of a restored cluster's version (postgres, pg_ctl, pg_amcheck), and "
+              "PATH for pg_dump, which must not be older than the server, pg_dumpall, pg_restore and psql.",
+       .kind = "path"}};
+};
 
-struct ServerSettings : config::Group {
-  config::Setting<std::string> bindir{*this, {.name = "SEAWALL_PG_BINDIR", .doc = pg_bindir_doc, .kind = "path"}};
+struct ServerSettings : ProgramSettings {
   config::Setting<std::string> restore_command{
       *this,
       {.name = "RESTORE_COMMAND",

@@ -199,16 +199,17 @@ def standby_of(scratch, archive, primary, **rest):
     return standby
 
 
-def test_backup_of_a_standby(scratch, archive, major):
+def backup_of_a_standby(scratch, archive, major, remote=False):
+    """Taken on a standby while its primary works; returns (what it restores to, the digest that is expected)."""
     primary = scratch.cluster(archive, major=major)
     primary.start()
-    push(primary)
+    archive.ok("backup-push", *([] if remote else [primary.data]), **primary.connection())
     standby = standby_of(scratch, archive, primary)
     primary.sql("create table t as select g from generate_series(1, 5000) g; checkpoint")
     primary.archive_all()
     wait_until(lambda: standby.sql("select count(*) from pg_class where relname = 't'") == "1", 30, "the table on the standby")
     standby.sql("checkpoint")
-    running = archive.start("backup-push", standby.data, **standby.connection())
+    running = archive.start("backup-push", *([] if remote else [standby.data]), **standby.connection())
     end = time.monotonic() + 60 * SLOW
     while running.running() and time.monotonic() < end:  # the WAL that the backup needs comes from the primary
         primary.switch_wal()
@@ -220,12 +221,20 @@ def test_backup_of_a_standby(scratch, archive, major):
     digest = primary.digest()
     primary.stop()
     standby.kill()
-    restored = scratch.restored(archive, major=major)
-    assert not (restored.data / "standby.signal").exists()
+    return scratch.restored(archive, major=major), digest
+
+
+def assert_recovers_to(restored, digest):
     restored.recovery()
     restored.start(archive_mode="off")
     restored.wait_promoted()
     assert restored.digest() == digest
+
+
+def test_backup_of_a_standby(scratch, archive, major):
+    restored, digest = backup_of_a_standby(scratch, archive, major)
+    assert not (restored.data / "standby.signal").exists()
+    assert_recovers_to(restored, digest)
 
 
 def test_an_idle_primary_is_pointed_at(scratch, archive, cluster):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from seawall_harness import DEBIAN, MIB, SLOW, base_environment, give, mkdir, other_user, server_binaries, wait_until
-from test_backup_push import decoded, in_backup_mode, members, standby_of
+from test_backup_push import assert_recovers_to, backup_of_a_standby, decoded, in_backup_mode, members, standby_of
 from test_cycle import busy, end
 
 
@@ -254,34 +254,11 @@ def test_a_bad_page_fails_the_backup_if_checks_were_asked_for(archive, cluster):
 
 
 def test_a_standby(scratch, archive, major):
-    primary = scratch.cluster(archive, major=major)
-    primary.start()
-    push(primary)
-    standby = standby_of(scratch, archive, primary)
-    primary.sql("create table t as select g from generate_series(1, 5000) g; checkpoint")
-    primary.archive_all()
-    wait_until(lambda: standby.sql("select count(*) from pg_class where relname = 't'") == "1", 30, "the table on the standby")
-    standby.sql("checkpoint")
-    running = archive.start("backup-push", **standby.connection())
-    until = time.monotonic() + 60 * SLOW
-    while running.running() and time.monotonic() < until:  # the WAL that the backup needs comes from the primary
-        primary.switch_wal()
-        time.sleep(0.3)
-    result = running.wait(5)
-    assert result.code == 0, result
-    assert len(archive.backups()) == 2
-    primary.archive_all()
-    digest = primary.digest()
-    primary.stop()
-    standby.kill()
-    restored = scratch.restored(archive, major=major)
+    restored, digest = backup_of_a_standby(scratch, archive, major, remote=True)
     for left in ("standby.signal", "recovery.conf"):  # the server sends them as well
         if (restored.data / left).exists():
             os.remove(restored.data / left)
-    restored.recovery()
-    restored.start(archive_mode="off")
-    restored.wait_promoted()
-    assert restored.digest() == digest
+    assert_recovers_to(restored, digest)
 
 
 def test_a_standby_promoted_meanwhile(scratch, archive, cluster):

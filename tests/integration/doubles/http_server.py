@@ -7,6 +7,8 @@ import struct
 import threading
 import urllib.parse
 
+from . import faults
+
 REASONS = {200: "OK", 204: "No Content", 206: "Partial Content", 301: "Moved Permanently", 304: "Not Modified",
            307: "Temporary Redirect", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 409: "Conflict",
            411: "Length Required", 412: "Precondition Failed", 416: "Range Not Satisfiable", 429: "Too Many Requests",
@@ -219,3 +221,22 @@ def server_context(certificate, key):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return context
+
+
+class Double:
+    """A service in this process: `endpoint`, faults on order, and a lock over all that its requests share."""
+
+    def __init__(self, context=None, port=0):
+        self.lock = threading.RLock()
+        self.plan = faults.Plan()
+        self.server = Server(self, context, port)
+        self.endpoint = f"{'https' if context else 'http'}://localhost:{self.server.port}"
+
+    def close(self):
+        self.server.close()
+
+    def fail(self, *rules):
+        """Replaces the plan; without rules, nothing fails. Returns them, to see their hits."""
+        with self.lock:
+            self.plan = faults.Plan(rules)
+            return self.plan.rules

@@ -11,11 +11,10 @@ import itertools
 import json
 import os
 import subprocess
-import threading
 import time
 
-from . import faults, sigv4
-from .http_server import Answer, Server
+from . import sigv4
+from .http_server import Answer, Double
 
 BLOB_BYTES = 184  # of what AWS makes of 32 bytes
 
@@ -24,24 +23,14 @@ def reply(status, document):
     return Answer(status, {"Content-Type": "application/json"}, json.dumps(document).encode())
 
 
-class Double:
-    """What both have: requests one after the other in `log`, faults on order, calls that are `denied`."""
+class KeyService(Double):
+    """What both have: requests one after the other in `log`, calls that are `denied`."""
 
     def __init__(self, keys):
         self.keys, self.denied = set(keys), set()
         self.sealed = {}  # encrypted → (key, plain)
         self.log = []
-        self.lock = threading.Lock()
-        self.plan = faults.Plan()
-        self.server = Server(self)
-        self.endpoint = f"http://localhost:{self.server.port}"
-
-    def close(self):
-        self.server.close()
-
-    def fail(self, *rules):
-        with self.lock:
-            self.plan = faults.Plan(rules)
+        super().__init__()
 
     def seal(self, key, plain, size):
         blob = os.urandom(size)
@@ -75,7 +64,7 @@ class Double:
             return self.error(400, "ValidationException", "malformed request")
 
 
-class AwsKmsDouble(Double):
+class AwsKmsDouble(KeyService):
     """`credentials`: those whose signatures count, as sigv4.check takes them."""
 
     # What the service calls what is wrong with a signature, where S3 calls it otherwise.
@@ -152,7 +141,7 @@ def pss_is_valid(modulus, message, signature, exponent=65537):
     return hashlib.sha256(bytes(8) + hashlib.sha256(message).digest() + bytes(block[-32:])).digest() == digest
 
 
-class YandexDouble(Double):
+class YandexDouble(KeyService):
     """`life`: seconds that a token is good for."""
 
     AUDIENCE = "https://iam.api.cloud.yandex.net/iam/v1/tokens"

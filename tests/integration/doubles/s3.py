@@ -2,11 +2,10 @@
 import copy
 import dataclasses
 import json
-import threading
 import urllib.parse
 
-from . import faults, sigv4
-from .http_server import Answer, Server
+from . import sigv4
+from .http_server import Answer, Double
 from .s3_listing import Listings
 from .s3_requests import check_body, check_shape, error_body, operation_of
 from .s3_store import Bucket
@@ -39,7 +38,7 @@ class Logged:
     headers: dict
 
 
-class S3Double:
+class S3Double(Double):
     """An S3 server in this process. Stop it with close(). Thread-safe."""
 
     def __init__(self, context=None, port=0, buckets=("bucket",), keys=None, **settings):
@@ -48,15 +47,9 @@ class S3Double:
         self.operations = Listings(self.settings)
         for name in buckets:
             self.operations.buckets[name] = Bucket(name, self.settings.region)
-        self.lock = threading.RLock()
-        self.plan = faults.Plan()
         self.log = []
         self.moved = {}  # bucket → (region, endpoint) of where it is
-        self.server = Server(self, context, port)
-        self.endpoint = f"{'https' if context else 'http'}://localhost:{self.server.port}"
-
-    def close(self):
-        self.server.close()
+        super().__init__(context, port)
 
     # --- what a test asks for
 
@@ -67,12 +60,6 @@ class S3Double:
         """Key → content, as a listing would show it at this moment."""
         with self.lock:
             return self.bucket(name).objects()
-
-    def fail(self, *rules):
-        """Replaces the plan; without rules, nothing fails. Returns them, to see their hits."""
-        with self.lock:
-            self.plan = faults.Plan(rules)
-            return self.plan.rules
 
     def saved(self):
         """What is stored now, for restore(), which may be given it again and again."""

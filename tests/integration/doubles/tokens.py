@@ -5,36 +5,25 @@ import datetime
 import itertools
 import json
 import os
-import threading
 import urllib.parse
 from xml.sax.saxutils import escape
 
-from . import faults, sigv4
-from .http_server import Answer, Server
+from . import sigv4
+from .http_server import Answer, Double
 
 ROLE = "arn:aws:iam::123456789012:role/backup"
 
 
-class TokenDouble:
+class TokenDouble(Double):
     """`keys`: those that may call AssumeRole, and where new ones go. Paths: / (STS), /latest/… (EC2), /container."""
 
     def __init__(self, keys, life=2.0, context=None, web_identity="web.identity.token", authorization="container-secret"):
         self.keys, self.life = keys, life
         self.web_identity, self.authorization = web_identity, authorization
         self.metadata_tokens = set()
-        self.lock = threading.Lock()
         self.numbers = itertools.count(1)
         self.log, self.issued = [], []
-        self.plan = faults.Plan()
-        self.server = Server(self, context)
-        self.endpoint = f"{'https' if context else 'http'}://localhost:{self.server.port}"
-
-    def close(self):
-        self.server.close()
-
-    def fail(self, *rules):
-        with self.lock:
-            self.plan = faults.Plan(rules)
+        super().__init__(context)
 
     def issue(self):
         """(access key, its Key)"""
