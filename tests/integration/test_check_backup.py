@@ -3,6 +3,7 @@ import os
 import time
 
 import pytest
+from seawall_harness import wait_until
 
 
 @pytest.fixture
@@ -64,6 +65,8 @@ def test_a_gap_and_half_a_backup(filled):
 
 def test_what_the_server_says(scratch, filled):
     archive = filled.archive
+    # The archiver tells the statistics up to a second later.
+    wait_until(lambda: filled.sql("select last_archived_wal from pg_stat_archiver") == archive.wal()[-1], 30, "the statistics")
     seen = archive.ok("check", "backup", "--server", "--json", **filled.connection()).json()
     assert seen["server"] == {"last_archived": archive.wal()[-1], "waiting": 0, "ok": True}, seen
     # Nothing was written since: old WAL is no reason for an alarm where the server is asked, and one where it is not.
