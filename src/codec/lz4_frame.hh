@@ -29,11 +29,6 @@ inline constexpr unsigned dictionary_flag = 0x01;
 /// In a block's size field: its bytes are stored as they are.
 inline constexpr std::uint32_t stored_raw = 0x80000000;
 
-inline std::uint32_t hash_of(Bytes data) noexcept { return XXH32(data.data(), data.size(), 0); }
-inline std::uint8_t descriptor_checksum(Bytes descriptor) noexcept {
-  return static_cast<std::uint8_t>(hash_of(descriptor) >> 8);
-}
-
 /// XXH32 of what comes in pieces.
 class ContentHash {
  public:
@@ -47,5 +42,14 @@ class ContentHash {
  private:
   XXH32_state_t state_;
 };
+
+inline std::uint32_t hash_of(Bytes data) noexcept {
+  ContentHash hash;
+  hash.update(data);
+  return hash.value();
+}
+inline std::uint8_t descriptor_checksum(Bytes descriptor) noexcept {
+  return static_cast<std::uint8_t>(hash_of(descriptor) >> 8);
+}
 
 }  // namespace seawall::codec::lz4
