@@ -4,6 +4,17 @@
 #include <utility>
 
 namespace seawall::pipeline {
+namespace {
+
+constexpr unsigned parts_of_a_size = 1000;
+constexpr unsigned most_parts = 10 * parts_of_a_size;
+
+/// None if nothing is known, or if a ceiling keeps the parts so small that they have to grow.
+std::uint64_t bytes_in_equal_parts(const storage::UploadShape& shape, std::optional<std::uint64_t> expected_bytes) {
+  return expected_bytes && *expected_bytes / shape.part_bytes < most_parts ? *expected_bytes : 0;
+}
+
+}  // namespace
 
 std::string with_suffix(std::string_view name, const codec::Codec& codec) {
   std::string full(name);
@@ -18,7 +29,8 @@ ObjectWriter::ObjectWriter(const Repository& repository, std::string_view name, 
       options_(std::move(options)),
       key_(repository.key(name)),
       forward_stop_(std::move(stop), [this] { stop_.request_stop(); }),
-      shape_(store_->upload_shape(expected_bytes)) {}
+      shape_(store_->upload_shape(expected_bytes)),
+      bytes_as_expected_(bytes_in_equal_parts(shape_, expected_bytes)) {}
 
 ObjectWriter::~ObjectWriter() {
   stop_.request_stop();
@@ -50,8 +62,8 @@ void ObjectWriter::write(Bytes data) {
 }
 
 std::size_t ObjectWriter::next_part_bytes() const {
-  constexpr unsigned parts_of_a_size = 1000;
-  return shape_.part_bytes << (last_part_ / parts_of_a_size);
+  if (bytes_ <= bytes_as_expected_) return shape_.part_bytes;
+  return std::min(shape_.part_bytes << (last_part_ / parts_of_a_size), shape_.most_part_bytes);
 }
 
 AlignedBuffer ObjectWriter::take_buffer() {

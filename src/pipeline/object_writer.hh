@@ -24,9 +24,9 @@ struct Stored {
 
 /// Streams bytes into one object of a store: the last stage of every push. Collects parts in aligned buffers of the
 /// store's part size and puts each as it fills, several at once where store and pool allow; an object of at most one
-/// part is a single put. Parts double every 1,000, so that 10,000 of them, the most that S3 takes, hold an object of
-/// any size. Destruction without commit() leaves nothing. One thread. Memory: the current part, and others out of the
-/// pool.
+/// part is a single put. Parts of an object that is no bigger than expected are alike; else they double every 1,000, so
+/// that 10,000 of them, the most that S3 takes, hold an object of any size. Destruction without commit() leaves
+/// nothing. One thread. Memory: the current part, and others out of the pool.
 class ObjectWriter final : public Sink {
  public:
   /// `name` in the archive, with suffix. `expected_bytes`: an upper bound of its stored size that is rarely exceeded.
@@ -64,7 +64,8 @@ class ObjectWriter final : public Sink {
   std::stop_source stop_;
   std::stop_callback<std::function<void()>> forward_stop_;
   const storage::UploadShape shape_;
-  AlignedBuffer buffer_;  // made with the first byte
+  const std::uint64_t bytes_as_expected_;  // up to here parts of the first size will do
+  AlignedBuffer buffer_;                   // made with the first byte
   std::size_t filled_ = 0;
   std::uint64_t bytes_ = 0;
   Digester digester_;

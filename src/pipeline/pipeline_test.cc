@@ -163,9 +163,9 @@ TEST_F(Pipeline, PartNamesTellTheirCodec) {
 class PartedStore final : public storage::Store {
  public:
   explicit PartedStore(std::unique_ptr<storage::Store> inner, std::size_t part_bytes, unsigned parts_in_flight)
-      : inner_(std::move(inner)), shape_{part_bytes, parts_in_flight} {}
+      : shape{part_bytes, parts_in_flight}, inner_(std::move(inner)) {}
   std::string description() const override { return inner_->description(); }
-  storage::UploadShape upload_shape(std::optional<std::uint64_t>) const override { return shape_; }
+  storage::UploadShape upload_shape(std::optional<std::uint64_t>) const override { return shape; }
   std::optional<storage::ObjectInfo> stat(std::string_view key, std::stop_token stop) override {
     return inner_->stat(key, stop);
   }
@@ -217,6 +217,7 @@ class PartedStore final : public storage::Store {
     return inner_->remove(keys, stop);
   }
 
+  storage::UploadShape shape;
   unsigned wanted_together = 1;
   unsigned most_together = 0;
   unsigned fail_part = 0;
@@ -230,7 +231,6 @@ class PartedStore final : public storage::Store {
   }
 
   const std::unique_ptr<storage::Store> inner_;
-  const storage::UploadShape shape_;
   std::mutex mutex_;
   std::condition_variable changed_;
   unsigned together_ = 0;
@@ -293,11 +293,28 @@ TEST_F(PartsInFlight, EndWithTheFirstFailureAndLeaveNothing) {
 }
 
 TEST_F(PartsInFlight, DoubleEveryThousandSoThatTenThousandHoldAnyObject) {
-  const Repository to = repository(4096, 4, mib);
   const std::string content = bytes(1000 * 4096 + 3 * 8192 + 1, 5);
-  put(to, "big", content);
-  EXPECT_EQ(get(to, "big"), content);
-  EXPECT_EQ(store_->largest_part, 8192U);
+  const auto largest_part = [&](std::optional<std::uint64_t> expected_bytes) {
+    const Repository to = repository(4096, 4, mib);
+    ObjectWriter writer(to, "big", {}, expected_bytes, {});
+    writer.write(bytes_of(content));
+    writer.commit();
+    EXPECT_EQ(get(to, "big"), content);
+    return store_->largest_part;
+  };
+  EXPECT_EQ(largest_part(std::nullopt), 8192U);
+  EXPECT_EQ(largest_part(content.size()), 4096U) << "parts of one size are enough";
+  EXPECT_EQ(largest_part(5000), 8192U) << "more came than was expected";
+  EXPECT_EQ(largest_part(std::uint64_t{10'000} * 4096), 8192U) << "parts of one size, kept small, are not enough";
+}
+
+TEST_F(PartsInFlight, AreNoLargerThanTheStoreTakes) {
+  const Repository to = repository(4096, 4, mib);
+  store_->shape.most_part_bytes = 5000;
+  ObjectWriter writer(to, "big", {}, std::nullopt, {});
+  writer.write(bytes_of(bytes(1002 * 4096, 6)));
+  writer.commit();
+  EXPECT_EQ(store_->largest_part, 5000U);
 }
 
 }  // namespace

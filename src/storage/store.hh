@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -95,6 +96,7 @@ struct UploadShape {
   std::size_t part_bytes = std::size_t{4} << 20;
   unsigned parts_in_flight = 1;
   std::size_t least_part_bytes = 1;  ///< of every part but the last
+  std::size_t most_part_bytes = std::numeric_limits<std::size_t>::max();
 };
 
 /// A flat name space of immutable objects; keys are '/'-separated, without a leading slash, "." or "..".

@@ -93,7 +93,10 @@ def test_conditions(client):
     assert client.request("GET", "/bucket/a", **{"if-match": etag})[0] == 412
 
 
-def test_an_upload_in_parts(double, client):
+@pytest.mark.parametrize("dropped", [False, True])
+def test_an_upload_in_parts(double, client, dropped):
+    double.settings.drop_parts = dropped
+
     def complete(*parts):
         body = "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>" for number, tag in parts)
         return client.request("POST", "/bucket/big", query, f"<CompleteMultipartUpload>{body}</CompleteMultipartUpload>".encode())
@@ -104,7 +107,10 @@ def test_an_upload_in_parts(double, client):
     assert code(complete((2, tags[1]), (1, tags[0]))[2]) == "InvalidPartOrder"
     assert "big" not in double.objects() and len(client.open_uploads("bucket")) == 1
     assert complete((1, tags[0]), (2, tags[1]))[0] == 200 == complete((1, tags[0]), (2, tags[1]))[0]
-    assert double.objects()["big"] == b"".join(data) and client.open_uploads("bucket") == []
+    assert client.open_uploads("bucket") == []
+    kept = double.objects()["big"]
+    assert kept.pieces == [(5 << 20, b"a" * 16), (1, b"b")] if dropped else kept == b"".join(data)
+    assert client.request("HEAD", "/bucket/big")[1]["Content-Length"] == str((5 << 20) + 1)
 
 
 def test_pages_are_complete_and_in_byte_order(double, client):

@@ -1,9 +1,12 @@
 """Peak memory of backup-push, backup-fetch, wal-push and wal-fetch, sampled from /proc, children included."""
+import fcntl
 import os
 import random
+import threading
 
 import pytest
-from s3_harness import S3Archive
+from doubles.s3 import S3Double
+from s3_harness import S3Archive, double_archive
 from seawall_harness import MIB, give, peak_memory
 
 pytestmark = pytest.mark.once
@@ -103,6 +106,40 @@ def test_memory_of_many_uploads_is_what_the_manual_says(scratch, radosgw):
     cluster.start()
     fill(cluster, 2, 0)
     assert push_and_fetch(scratch, archive, cluster, 1800, limit=(320 + 64) * MIB) == 2
+
+
+def write_numbered(path, mebibytes):
+    """Each of them begins with its number."""
+    rest = bytes(MIB - 16)
+    with open(path, "wb", buffering=0) as out:
+        fcntl.fcntl(out, fcntl.F_SETPIPE_SZ, MIB)
+        for number in range(mebibytes):
+            assert os.writev(out.fileno(), [number.to_bytes(16, "big"), rest]) == MIB
+
+
+@pytest.mark.long
+def test_memory_of_a_stream_of_sixty_gibibytes(scratch):
+    """Its length is unknown, so that parts have to grow; the double checks the SHA-256 of each and keeps where it began."""
+    mebibytes = 60 << 10
+    double = S3Double(drop_parts=True, checksums=False)
+    try:
+        archive = double_archive(scratch, double)
+        os.mkfifo(scratch.path / "stream")
+        give(scratch.path / "stream")
+        threading.Thread(target=write_numbered, args=(scratch.path / "stream", mebibytes), daemon=True).start()
+        result, peak = peak_memory(archive.start("st", "put", "stream", "big", "--no-compress"), 3600)
+        assert result.code == 0, result
+        pieces = double.objects()[f"{archive.prefix}/big"].pieces
+        print(f"{len(pieces)} parts, the last of {pieces[-1][0] // MIB} MiB; {peak // MIB} MiB of memory")
+        assert peak <= (128 + 64) * MIB, f"st put took {peak // MIB} MiB"
+        assert [size for size, _ in pieces[:-1]] == [8 * MIB << number // 1000 for number in range(len(pieces) - 1)]
+        assert sum(size for size, _ in pieces) == mebibytes * MIB and len(pieces) <= 10_000
+        begin = 0
+        for size, start in pieces:
+            assert int.from_bytes(start, "big") == begin // MIB
+            begin += size
+    finally:
+        double.close()
 
 
 @pytest.mark.long

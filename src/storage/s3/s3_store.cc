@@ -34,20 +34,23 @@ std::string BucketStore::description() const {
 
 UploadShape BucketStore::upload_shape(std::optional<std::uint64_t> expected_bytes) const {
   constexpr std::uint64_t mib = std::uint64_t{1} << 20;
-  constexpr std::uint64_t most_parts = 10'000;
+  // Of the 10,000 that S3 takes; the others are for what exceeds the expectation, as incompressible data do.
+  constexpr std::uint64_t parts = 9'000;
+  constexpr std::uint64_t most_part = std::uint64_t{5} << 30;
   std::uint64_t bytes = 8 * mib;
   if (expected_bytes) {
-    const std::uint64_t needed = (*expected_bytes + most_parts - 1) / most_parts;
+    const std::uint64_t needed = (*expected_bytes + parts - 1) / parts;
     bytes = std::max(bytes, (needed + mib - 1) / mib * mib);
     // A WAL segment costs one request, also where compressing made it longer.
     constexpr std::uint64_t most_in_one_put = 20 * mib;
     if (*expected_bytes <= most_in_one_put) bytes = std::max(bytes, *expected_bytes / mib * mib + 2 * mib);
   }
   if (options().most_part_bytes != 0) bytes = std::min(bytes, options().most_part_bytes / mib * mib);
-  bytes = std::clamp(bytes, 5 * mib, std::uint64_t{5} << 30);
+  bytes = std::clamp(bytes, 5 * mib, most_part);
   return {.part_bytes = static_cast<std::size_t>(bytes),
           .parts_in_flight = options().upload_concurrency,
-          .least_part_bytes = static_cast<std::size_t>(5 * mib)};
+          .least_part_bytes = static_cast<std::size_t>(5 * mib),
+          .most_part_bytes = static_cast<std::size_t>(most_part)};
 }
 
 /// The object as the headers of an answer describe it.

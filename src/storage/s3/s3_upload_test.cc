@@ -213,9 +213,10 @@ TEST_F(S3Uploads, PartsAreAsLargeAsTheirNumberDemands) {
   const auto part = [&](std::optional<std::uint64_t> bytes) { return open()->upload_shape(bytes).part_bytes; };
   EXPECT_EQ(part({}), 8 * mib);
   EXPECT_EQ(part(1), 8 * mib);
-  EXPECT_EQ(part(80'000 * std::uint64_t{mib}), 8 * mib);
-  EXPECT_EQ(part(80'000 * std::uint64_t{mib} + 1), 9 * mib);
-  EXPECT_EQ(part(5 * 1024 * gib), 525 * mib);
+  EXPECT_EQ(part(72'000 * std::uint64_t{mib}), 8 * mib);
+  EXPECT_EQ(part(72'000 * std::uint64_t{mib} + 1), 9 * mib) << "a tenth of the 10,000 parts is for what exceeds that";
+  EXPECT_EQ(part(5 * 1024 * gib), 583 * mib);
+  EXPECT_EQ(open()->upload_shape({}).most_part_bytes, 5 * gib);
   EXPECT_EQ(open()->upload_shape({}).least_part_bytes, 5 * mib);
   EXPECT_EQ(open()->upload_shape({}).parts_in_flight, 16u);
   set(settings.upload_concurrency, "3");

@@ -19,6 +19,7 @@ class Settings:
     copy_limit: int = 5 << 30
     conditions: str = "honour"  # If-None-Match and If-Match on writes: honour, ignore, refuse
     etag_at_completion: bool = True
+    drop_parts: bool = False  # of uploads in parts, only sizes and the first bytes of each part are kept
     checksums: bool = True  # False: x-amz-checksum-… is neither checked nor told, as servers before 2022
 
 

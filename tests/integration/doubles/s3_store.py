@@ -12,9 +12,30 @@ KEPT = ("content-type", "content-encoding", "cache-control", "x-amz-storage-clas
 CUSTOMER = "x-amz-server-side-encryption-customer-"
 
 
+class Dropped:
+    """Content too big to be kept: the length and the first bytes of each piece."""
+
+    def __init__(self, pieces):
+        self.pieces = pieces
+        self.size = sum(size for size, _ in pieces)
+
+    @classmethod
+    def of(cls, data):
+        return cls([(len(data), bytes(data[:16]))])
+
+    def __len__(self):
+        return self.size
+
+
+def joined(contents):
+    if any(isinstance(each, Dropped) for each in contents):
+        return Dropped([piece for each in contents for piece in each.pieces])
+    return b"".join(contents)
+
+
 @dataclasses.dataclass
 class Version:
-    data: bytes
+    data: bytes | Dropped
     etag: str
     modified: datetime.datetime
     version: str = "null"
@@ -29,7 +50,7 @@ class Version:
 
 @dataclasses.dataclass
 class Part:
-    data: bytes
+    data: bytes | Dropped
     etag: str
     modified: datetime.datetime
 
@@ -79,7 +100,8 @@ class Bucket:
         self.versions[key] = [version, *others]
 
     def put(self, key, data, headers=None, etag=None, customer_key=""):
-        made = Version(bytes(data), etag or hashlib.md5(data).hexdigest(), now(), headers=headers or {}, customer_key=customer_key)
+        content = data if isinstance(data, Dropped) else bytes(data)
+        made = Version(content, etag or hashlib.md5(data).hexdigest(), now(), headers=headers or {}, customer_key=customer_key)
         self.add(key, made)
         return made
 
