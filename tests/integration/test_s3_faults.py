@@ -1,4 +1,5 @@
 """What goes wrong between a client and S3, one thing at a time: it is repeated, or said clearly, and never half done."""
+import collections
 import re
 import socket
 import threading
@@ -251,6 +252,9 @@ def test_an_upload_in_parts_ends_well(scratch, double, s3_archive, kind):
     # A CreateMultipartUpload whose answer was lost leaves an upload that nobody knows the name of; without parts.
     assert not any(upload.parts for upload in s3_archive.open_uploads()), double.summary()
     assert relations(scratch.restored(s3_archive).data) == before
+    if len(rules) > 1:
+        sent = collections.Counter(each.query for each in double.log if each.operation == "UploadPart")
+        assert sorted(sent.values()) == [1] * (len(sent) - 1) + [2], "a part is repeated alone"
 
 
 def test_a_failed_upload_in_parts_is_aborted(scratch, double, s3_archive):
@@ -264,7 +268,7 @@ def test_a_failed_upload_in_parts_is_aborted(scratch, double, s3_archive):
 # --- refused, and said so
 
 
-@pytest.mark.parametrize("kind,words", [("denied", ["denied", "wal_005"]), ("expired token", ["expired"]), ("skewed", ["clock|time"])])
+@pytest.mark.parametrize("kind,words", [("denied", ["denied", "s3:PutObject", "wal_005"]), ("expired token", ["expired"]), ("skewed", ["clock|time"])])
 def test_what_no_repetition_helps_is_said_at_once(double, s3_archive, segments, kind, words):
     double.fail({"operation": "PutObject", "times": 0, **KINDS[kind]})
     double.forget()
@@ -292,9 +296,10 @@ def raw_server(answer):
     return listener, listener.getsockname()[1]
 
 
-SHORT = {"SEAWALL_REQUEST_TIMEOUT": "2s"}
+SHORT = {"SEAWALL_REQUEST_TIMEOUT": "1s"}
 NO_METADATA = {"AWS_EC2_METADATA_DISABLED": "true"}
 TLS = {"AWS_ENDPOINT": "https://localhost:9", **SHORT}
+PROXY_PASSWORD = "a-password-of-the-proxy"
 BAD_SETTINGS = {
     "no bucket": ({"WALG_S3_PREFIX": "s3://"}, ["WALG_S3_PREFIX", "s3://"]),
     "no scheme": ({"WALG_S3_PREFIX": "bucket/path"}, ["WALG_S3_PREFIX", "bucket/path"]),
@@ -309,6 +314,7 @@ BAD_SETTINGS = {
     "nobody listens": ({"AWS_ENDPOINT": "http://127.0.0.1:9", **SHORT}, ["127.0.0.1", "9", "refused|connect"]),
     "no URL": ({"AWS_ENDPOINT": "http://", **SHORT}, ["AWS_ENDPOINT"]),
     "proxy refuses": ({"AWS_ENDPOINT": "http://storage.invalid", "http_proxy": "http://127.0.0.1:9", **SHORT}, ["proxy", "127.0.0.1"]),
+    "proxy refuses to connect": ({**TLS, "AWS_ENDPOINT": "https://storage.invalid", "https_proxy": "PROXY"}, ["proxy refuses", "407"]),
     "CA file missing": ({"S3_CA_CERT_FILE": "/nonexistent/ca.pem", **TLS}, ["/nonexistent/ca.pem"]),
     "key of the key service alone": ({"S3_SSE_KMS_ID": "key-1"}, ["SSE"]),
     "key service without a key": ({"S3_SSE": "aws:kms"}, ["KMS"]),
@@ -323,15 +329,22 @@ BAD_SETTINGS = {
 @pytest.mark.parametrize("what", BAD_SETTINGS)
 def test_bad_settings_are_named(scratch, double, s3_archive, segments, what):
     settings, words = BAD_SETTINGS[what]
-    begin = time.monotonic()
-    result = push(s3_archive, segments, 1, **settings)
-    assert result.code == 1, result
-    error = one_line_error(result, *words)
-    for secret in (DOUBLE_SECRET, "not-the-secret", "k" * 32):
-        assert secret not in result.err, result
-    assert len(error) < 1000 and time.monotonic() - begin < 15 * SLOW, result
-    result, out = fetch(scratch, s3_archive, segments, 0, **settings)
-    assert result.code == 126 and not out.exists(), result
+    proxy, port = raw_server(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+    settings = {name: f"http://user:{PROXY_PASSWORD}@127.0.0.1:{port}" if value == "PROXY" else value
+                for name, value in settings.items()}
+    out = scratch.path / "out0"
+    try:
+        for code, run in ((1, lambda: push(s3_archive, segments, 1, **settings)),
+                          (126, lambda: fetch(scratch, s3_archive, segments, 0, **settings)[0])):
+            begin = time.monotonic()
+            result = run()
+            assert result.code == code and time.monotonic() - begin < 15 * SLOW, result
+            assert len(one_line_error(result, *words)) < 1000, result
+            for secret in (DOUBLE_SECRET, "not-the-secret", "k" * 32, PROXY_PASSWORD):
+                assert secret not in result.err, result
+        assert not out.exists()
+    finally:
+        proxy.close()
 
 
 NO_S3 = {"nothing": b"", "ssh": b"SSH-2.0-OpenSSH_9.2p1\r\n", "zeros": bytes(100),
@@ -348,7 +361,8 @@ def test_an_endpoint_that_is_no_s3(scratch, s3_archive, segments, what):
         assert result.code == 1 and time.monotonic() - begin < 15 * SLOW, result
         one_line_error(result, "127.0.0.1")
         result, out = fetch(scratch, s3_archive, segments, 0, AWS_ENDPOINT=f"http://127.0.0.1:{port}", **SHORT)
-        assert result.code == 126 and not out.exists(), result
+        assert result.code == 126 and not out.exists() and time.monotonic() - begin < 30 * SLOW, result
+        one_line_error(result, "127.0.0.1")
     finally:
         listener.close()
 
@@ -364,6 +378,7 @@ def test_tls_is_checked(scratch, certificates, s3_archive, segments):
                  ({"AWS_ENDPOINT": here, "S3_CA_CERT_FILE": certificates["elsewhere"][0]}, ["certificate"]),
                  ({"AWS_ENDPOINT": doubles["elsewhere"].endpoint, "S3_CA_CERT_FILE": certificates["elsewhere"][0]},
                   ["certificate", "localhost|name"]),
+                 ({"AWS_ENDPOINT": here, "S3_CA_CERT_FILE": "/etc/passwd"}, ["/etc/passwd", "PEM"]),
                  ({"AWS_ENDPOINT": here.replace("https", "http"), **SHORT}, ["localhost"]),
                  ({"AWS_ENDPOINT": s3_archive.settings["AWS_ENDPOINT"].replace("http", "https"), **trusted, **SHORT}, ["localhost"])]
         for settings, words in cases:
@@ -372,6 +387,7 @@ def test_tls_is_checked(scratch, certificates, s3_archive, segments):
             assert result.code == 1 and time.monotonic() - begin < 15 * SLOW, result
             one_line_error(result, *words)
         assert push(s3_archive, segments, 1, AWS_ENDPOINT=here, **trusted).code == 0
+        assert push(s3_archive, segments, 1, AWS_ENDPOINT=here, AWS_CA_BUNDLE=certificates["localhost"][0]).code == 0
     finally:
         for each in doubles.values():
             each.close()
@@ -380,11 +396,16 @@ def test_tls_is_checked(scratch, certificates, s3_archive, segments):
 @pytest.mark.once
 def test_other_commands_fail_as_clearly(scratch, s3_archive, cluster):
     target = scratch.path / "target"
-    for command in (["backup-push", cluster.data], ["backup-fetch", target, "LATEST"], ["backup-list"]):
-        result = s3_archive.run(*command, **cluster.connection(), AWS_SECRET_ACCESS_KEY="not-the-secret")
-        assert result.code == 1 and "not-the-secret" not in result.err, result
-        one_line_error(result, "secret|signature")
-        assert not target.exists() or not any(target.iterdir())
+    commands = (["backup-push", cluster.data], ["backup-fetch", target, "LATEST"], ["backup-list"], ["st", "ls"])
+    for what, code in (("wrong secret", 12), ("bucket missing", 3), ("nobody listens", 13), ("CA file missing", 3)):
+        settings, words = BAD_SETTINGS[what]
+        for command, documented in (*((command, 1) for command in commands), (["check", "storage"], code)):
+            begin = time.monotonic()
+            result = s3_archive.run(*command, **cluster.connection(), **settings)
+            assert result.code == documented and time.monotonic() - begin < 15 * SLOW, result
+            assert "not-the-secret" not in result.err, result
+            one_line_error(result, *words)
+            assert not target.exists() or not any(target.iterdir())
 
 
 def test_secrets_are_in_no_log_and_no_argument(scratch, double, s3_archive, segments):

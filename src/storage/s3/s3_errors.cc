@@ -110,11 +110,20 @@ const Row* row_of(std::string_view code) noexcept {
   return found == by_code.end() ? nullptr : &*found;
 }
 
+/// What a policy has to allow: some requests have no permission of their own.
+std::string_view permission_for(std::string_view action) {
+  if (action == "HeadObject") return "GetObject";
+  constexpr std::array<std::string_view, 5> writes{"CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload",
+                                                   "CopyObject", "UploadPartCopy"};
+  return std::find(writes.begin(), writes.end(), action) == writes.end() ? action : "PutObject";
+}
+
 std::string filled_in(std::string_view advice, const Asked& asked) {
   std::string text(advice);
-  for (const auto& [mark, value] : {std::pair<std::string_view, std::string_view>{"{action}", asked.action},
-                                    {"{endpoint}", asked.endpoint},
-                                    {"{credentials}", asked.credentials}}) {
+  for (const auto& [mark, value] :
+       {std::pair<std::string_view, std::string_view>{"{action}", permission_for(asked.action)},
+        {"{endpoint}", asked.endpoint},
+        {"{credentials}", asked.credentials}}) {
     if (const auto at = text.find(mark); at != std::string::npos) text.replace(at, mark.size(), value);
   }
   return text;

@@ -198,11 +198,12 @@ void Session::validate(const std::stop_token& stop) {
 Reply Session::perform(const Call& call, const std::stop_token& stop) {
   validate(stop);
   Attempt before;
+  Reply reply;
   while (true) {
     Attempt attempt = prepare(call, stop);
     attempt.region_repaired = before.region_repaired;
     attempt.credentials_repaired = before.credentials_repaired;
-    Reply reply{.region = attempt.region};
+    reply = {.answer = {}, .region = attempt.region};
     try {
       reply.answer = live().client.perform(attempt.request, stop);
     } catch (const Error& error) {
@@ -211,9 +212,19 @@ Reply Session::perform(const Call& call, const std::stop_token& stop) {
     }
     if (!reply.ok()) reply.fault = parse_fault(reply.answer.body);
     log_request(attempt, reply);
-    if (reply.ok() || !repair(attempt, reply)) return reply;
+    if (reply.ok()) return reply;
+    if (!repair(attempt, reply)) break;
     before = std::move(attempt);
   }
+  const int status = reply.answer.status;
+  if (call.method != "HEAD" || call.key.empty() || (status != 400 && status != 403)) return reply;
+  // Its answer has no body that could tell a wrong key from a clock or from a missing permission. By GET it has.
+  Call aloud = call;
+  aloud.method = "GET";
+  aloud.headers.push_back({"Range", "bytes=0-0"});
+  Reply said;
+  open(aloud, said, stop);
+  return said.answer.status == status ? said : reply;
 }
 
 std::unique_ptr<http::Download> Session::open(const Call& call, Reply& reply, const std::stop_token& stop) {

@@ -148,10 +148,22 @@ TEST_F(S3Session, ClocksThatDisagreeAreCompared) {
 }
 
 TEST_F(S3Session, ADeniedReadMayBeAMissingObject) {
-  answers({bare("403 Forbidden")});
+  answers({bare("403 Forbidden"), refusal("403 Forbidden", "AccessDenied")});
   const Error error = failure_of([&] { open()->stat("x", {}); });
   EXPECT_EQ(error.code(), Errc::denied);
-  EXPECT_THAT(error.what(), HasSubstr("without s3:ListBucket the same is said of objects that do not exist"));
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("without s3:ListBucket the same is said of objects that do not exist"),
+                                  HasSubstr("allow s3:GetObject to the credentials of")));
+}
+
+TEST_F(S3Session, WhyHeadIsRefusedGetTells) {
+  answers({bare("403 Forbidden"), refusal("403 Forbidden", "InvalidAccessKeyId"), bare("403 Forbidden"),
+           http_answer("206 Partial Content", "x"), bare("400 Bad Request"), refusal("403 Forbidden", "AccessDenied")});
+  const auto store = open();
+  EXPECT_THAT(failure_of([&] { store->stat("x", {}); }).what(), HasSubstr("403 InvalidAccessKeyId; check AWS_ACCESS"));
+  EXPECT_THAT(request(1).head, HasSubstr("Range: bytes=0-0\r\n"));
+  EXPECT_THAT(lines(), ElementsAre("HEAD /bucket/some/where/x", "GET /bucket/some/where/x"));
+  EXPECT_EQ(failure_of([&] { store->stat("x", {}); }).code(), Errc::denied) << "GET had no reason";
+  EXPECT_EQ(failure_of([&] { store->stat("x", {}); }).code(), Errc::config) << "GET told of something else";
 }
 
 TEST_F(S3Session, WhatTheServerSaysStaysOnOneLine) {
