@@ -254,7 +254,8 @@ def test_an_upload_in_parts_ends_well(scratch, double, s3_archive, kind):
     assert relations(scratch.restored(s3_archive).data) == before
     if len(rules) > 1:
         sent = collections.Counter(each.query for each in double.log if each.operation == "UploadPart")
-        assert sorted(sent.values()) == [1] * (len(sent) - 1) + [2], "a part is repeated alone"
+        again = 1 if kind == "truncated" else 2  # the answer to a part is shorter than where that breaks off
+        assert sorted(sent.values()) == [1] * (len(sent) - 1) + [again], "a part is repeated alone"
 
 
 def test_a_failed_upload_in_parts_is_aborted(scratch, double, s3_archive):
