@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view magic{"wi1\x55", 4};
 constexpr std::size_t fixed_bytes = 16;
+constexpr std::size_t fixed_bytes_with_block_size = 18;
 
 /// Files of 32 GiB with PostgreSQL's pages, 32 times what servers are built with. The list is kept in memory, so a
 /// damaged count must not decide how much.
@@ -20,6 +21,17 @@ constexpr std::uint32_t most_blocks = 1 << 22;
 /// Between which PostgreSQL can be built (--with-blocksize); powers of two.
 constexpr std::uint32_t least_block_bytes = 1024;
 constexpr std::uint32_t most_block_bytes = 32768;
+
+/// By its path, as WAL-G knows them: its increments have the block size before the count.
+bool is_of_orioledb(std::string_view name) {
+  if (name.find("orioledb_data") == std::string_view::npos) return false;
+  const std::string_view file = name.substr(name.rfind('/') + 1);
+  const std::size_t dot = file.find('.');
+  const auto is_number = [](std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  return is_number(file.substr(0, dot)) && (dot == std::string_view::npos || is_number(file.substr(dot + 1)));
+}
 
 }  // namespace
 
@@ -35,7 +47,11 @@ std::uint64_t absent_pages(const IncrementHeader& header, std::uint64_t base_byt
 IncrementReader::IncrementReader(std::string name, std::uint64_t bytes,
                                  std::function<void(const IncrementHeader&)> header,
                                  std::function<void(std::uint32_t, Bytes)> page)
-    : name_(std::move(name)), bytes_(bytes), on_header_(std::move(header)), on_page_(std::move(page)) {}
+    : name_(std::move(name)),
+      bytes_(bytes),
+      fixed_bytes_(is_of_orioledb(name_) ? fixed_bytes_with_block_size : fixed_bytes),
+      on_header_(std::move(header)),
+      on_page_(std::move(page)) {}
 
 void IncrementReader::fail(std::string_view cause) const {
   throw Error(Errc::corrupt, fmt::format("{}: increment {}", name_, cause));
@@ -70,7 +86,7 @@ void IncrementReader::finish() {
 std::size_t IncrementReader::wanted_bytes() const noexcept {
   switch (stage_) {
     case Stage::fixed:
-      return fixed_bytes;
+      return fixed_bytes_;
     case Stage::blocks:
       return sizeof(std::uint32_t);
     case Stage::pages:
@@ -101,9 +117,11 @@ void IncrementReader::accept_fixed(Bytes unit) {
     fail(other_version ? "is of an unknown version" : "does not begin as one");
   }
   header_.file_bytes = load_le<std::uint64_t>(unit, 4);
-  count_ = load_le<std::uint32_t>(unit, 12);
+  header_.any_block_size = fixed_bytes_ == fixed_bytes_with_block_size;
+  if (header_.any_block_size) header_.block_bytes = load_le<std::uint16_t>(unit, 12);
+  count_ = load_le<std::uint32_t>(unit, fixed_bytes_ - sizeof(std::uint32_t));
   if (count_ > most_blocks) fail(fmt::format("has {} pages, more than any file has", count_));
-  find_block_size();
+  header_.any_block_size ? check_any_block_size() : find_block_size();
   stage_ = Stage::blocks;
   if (count_ == 0) end_header();
 }
@@ -124,6 +142,16 @@ void IncrementReader::find_block_size() {
   if (header_.file_bytes % unit != 0) {
     fail(fmt::format("is of a file of {} bytes, no multiple of {}", header_.file_bytes, unit));
   }
+}
+
+void IncrementReader::check_any_block_size() {
+  const std::uint32_t block = header_.block_bytes;
+  if (block < least_any_block_bytes || block > most_block_bytes || (block & (block - 1)) != 0) {
+    fail(fmt::format("has pages of {} bytes", block));
+  }
+  const std::uint64_t expected = fixed_bytes_ + std::uint64_t{count_} * (sizeof(std::uint32_t) + block);
+  if (bytes_ < expected) fail(fmt::format("ends before the last of {} pages", count_));
+  if (bytes_ > expected) fail("goes on after its last page");
 }
 
 void IncrementReader::accept_block(std::uint32_t block) {

@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::size_t pages = 0;
   std::size_t expected = 0;
   seawall::archive::IncrementReader reader(
-      "fuzz", input.size(),
+      data[0] % 2 == 0 ? "fuzz" : "/orioledb_data/16384/16390.1", input.size(),
       [&](const seawall::archive::IncrementHeader& header) {
         ++headers;
         expected = header.blocks.size();

@@ -1,5 +1,6 @@
 #include "archive/increment.hh"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -157,6 +158,53 @@ TEST(Increment, ItsLengthTellsTheBlockSize) {
   expect_corrupt(header(4096, {0}) + std::string(512, 'x'), "512 bytes for 1 pages");
   expect_corrupt(header(65536, {0}) + std::string(65536, 'x'), "65536 bytes for 1 pages");
   expect_corrupt(header(24576, {0}) + std::string(24576, 'x'), "24576 bytes for 1 pages");
+}
+
+/// OrioleDB's files have the block size before the count, and any size.
+std::string of_orioledb(std::uint64_t file_bytes, std::uint16_t block_bytes, const std::vector<std::uint32_t>& blocks) {
+  std::string text = "wi1\x55";
+  append(text, file_bytes);
+  append(text, block_bytes);
+  append(text, static_cast<std::uint32_t>(blocks.size()));
+  for (const std::uint32_t block : blocks) append(text, block);
+  for (const std::uint32_t block : blocks) text += std::string(block_bytes, static_cast<char>('a' + block));
+  return text;
+}
+
+std::string pages_of(const std::string& name, std::string_view text, std::size_t piece) {
+  std::string pages;
+  IncrementReader reader(
+      name, text.size(),
+      [&](const IncrementHeader& found) {
+        EXPECT_TRUE(found.any_block_size);
+        pages += fmt::format("{} bytes", found.file_bytes);
+      },
+      [&](std::uint32_t block, Bytes image) {
+        pages += fmt::format(", {}: {} x {}", block, text_of(image)[0], image.size());
+      });
+  for (; !text.empty(); text.remove_prefix(std::min(piece, text.size()))) reader.write(bytes_of(text.substr(0, piece)));
+  reader.finish();
+  return pages;
+}
+
+TEST(Increment, OfOrioleDbTellsItsBlockSize) {
+  for (const std::size_t piece : {1U, 17U, 18U, 19U, 100000U}) {
+    EXPECT_EQ(pages_of("/orioledb_data/16384/16390", of_orioledb(20000, 8192, {0, 2}), piece),
+              "20000 bytes, 0: a x 8192, 2: c x 8192");
+    EXPECT_EQ(pages_of("orioledb_data/16384/16390.1", of_orioledb(1100, 512, {1}), piece), "1100 bytes, 1: b x 512");
+    EXPECT_EQ(pages_of("/pg_tblspc/1/orioledb_data/2", of_orioledb(77, 8192, {}), piece), "77 bytes");
+  }
+}
+
+TEST(Increment, OfOrioleDbIsRefusedWhenItCannotBe) {
+  const std::string name = "/orioledb_data/16384/16390";
+  const std::string good = of_orioledb(16384, 512, {3});
+  for (const std::string& bad :
+       {of_orioledb(16384, 1000, {3}), of_orioledb(16384, 256, {3}), good.substr(0, good.size() - 1), good + "x",
+        good.substr(0, 17), increment(16384, {1})}) {
+    EXPECT_THROW(pages_of(name, bad, 1 << 20), Error) << bad.size();
+  }
+  EXPECT_THROW(pages_of("/orioledb_data/16384/16390-17.map", good, 1 << 20), Error) << "no data file";
 }
 
 }  // namespace

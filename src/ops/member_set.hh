@@ -20,8 +20,9 @@ class MemberSet {
   enum Flag : std::uint8_t {
     incremented = 1,
     skipped = 2,
-    restored = 4,  ///< this backup's parts brought it
-    complete = 8,  ///< kept in the newest backup's set alone: no older backup has anything to add
+    restored = 4,    ///< this backup's parts brought it
+    complete = 8,    ///< kept in the newest backup's set alone: no older backup has anything to add
+    in_a_part = 16,  ///< TarFileSets says which part has it; known only where that was asked
   };
   using Key = std::uint64_t;
   static Key key_of(std::string_view name) noexcept;

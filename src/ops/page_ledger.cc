@@ -33,7 +33,7 @@ void PagesDone::set(std::uint64_t block) {
 bool PagesDone::complete() const noexcept {
   if (limit_bytes == 0) return true;
   if (block_bytes == 0) return false;
-  const std::uint64_t blocks = limit_bytes / block_bytes;
+  const std::uint64_t blocks = (limit_bytes + block_bytes - 1) / block_bytes;
   const std::uint64_t whole_words = blocks / word_bits;
   if (words_.size() < whole_words) return false;
   if (!std::all_of(words_.begin(), words_.begin() + static_cast<std::ptrdiff_t>(whole_words),
@@ -85,7 +85,8 @@ void PageLedger::keep(std::string_view name, const PagesDone& pages) {
   slot.limit_bytes = pages.limit_bytes;
   slot.block_bytes = pages.block_bytes;
   // Pages behind the limit are of no interest any more, and a limit only shrinks: the first room is enough.
-  const std::uint64_t blocks = pages.block_bytes == 0 ? 0 : pages.limit_bytes / pages.block_bytes;
+  const std::uint64_t blocks =
+      pages.block_bytes == 0 ? 0 : (pages.limit_bytes + pages.block_bytes - 1) / pages.block_bytes;
   const std::uint64_t words = (blocks + word_bits - 1) / word_bits;
   slot.used = std::min<std::uint64_t>(words, pages.words_.size());
   if (slot.used != 0 && slot.words == 0) {

@@ -16,7 +16,7 @@ class PagesDone {
  public:
   bool begun = false;             ///< an increment was written: the file is there
   std::uint64_t limit_bytes = 0;  ///< what lies behind it no older backup may bring: some newer one cut the file there
-  std::uint32_t block_bytes = 0;  ///< 0: no increment had a page yet
+  std::uint32_t block_bytes = 0;  ///< of what is counted as a page; 0: no increment had one yet
 
   bool has(std::uint64_t block) const noexcept;
   void set(std::uint64_t block);

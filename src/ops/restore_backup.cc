@@ -39,6 +39,7 @@ class Restore {
   void announce(const RestoreDestination& destination) const;
   std::vector<const storage::ObjectInfo*> parts_of(std::size_t index) const;
   void unpack(std::size_t index, RestoredDirectory& directory);
+  void unpack_parts(std::size_t index, std::span<const storage::ObjectInfo* const> parts, RestoredDirectory& directory);
   void unpack_part(std::size_t index, const storage::ObjectInfo& part, RestoredDirectory& directory, const Run& run);
   Treatment treatment(std::size_t index, bool control_part, const archive::Member& member,
                       std::string_view relative) const;
@@ -159,7 +160,20 @@ std::vector<const storage::ObjectInfo*> Restore::parts_of(std::size_t index) con
 }
 
 void Restore::unpack(std::size_t index, RestoredDirectory& directory) {
-  const std::vector<const storage::ObjectInfo*> parts = parts_of(index);
+  std::vector<const storage::ObjectInfo*> parts = parts_of(index);
+  // What an earlier attempt may have left is unpacked first, so that this one's files take the place of it.
+  const auto own = std::stable_partition(parts.begin(), parts.end(), [&](const storage::ObjectInfo* part) {
+    return chain_.may_be_left_over(chain_.levels()[index], *part);
+  });
+  unpack_parts(index, {parts.begin(), own}, directory);
+  unpack_parts(index, {own, parts.end()}, directory);
+  if (is_newest(index)) check_utilities(directory);
+  chain_.check_brought(index, backwards());
+  if (const archive::ManifestObject* object = server_manifest()) check_server_manifest(*object, directory);
+}
+
+void Restore::unpack_parts(std::size_t index, std::span<const storage::ObjectInfo* const> parts,
+                           RestoredDirectory& directory) {
   std::atomic<std::size_t> next{0};
   WorkerGroup workers(run_.stop);
   const std::size_t threads = std::min<std::size_t>(settings_.download_concurrency(), parts.size());
@@ -173,9 +187,6 @@ void Restore::unpack(std::size_t index, RestoredDirectory& directory) {
     });
   }
   workers.join();
-  if (is_newest(index)) check_utilities(directory);
-  chain_.check_brought(index, backwards());
-  if (const archive::ManifestObject* object = server_manifest()) check_server_manifest(*object, directory);
 }
 
 /// Of a backup that the server sent; null if there is none, or deltas have changed since what it says.

@@ -48,6 +48,12 @@ void check_digest(const std::string& key, Digest found, Digest recorded) {
                                          key, found.hex(), recorded.hex()));
 }
 
+/// "part_001.tar" of "part_001.tar.lz4"
+std::string_view stem_of(std::string_view file) {
+  const std::size_t tar = file.find(".tar");
+  return tar == std::string_view::npos ? file : file.substr(0, tar + std::string_view(".tar").size());
+}
+
 bool needs_parent(std::uint8_t flags) { return (flags & (MemberSet::incremented | MemberSet::skipped)) != 0; }
 
 }  // namespace
@@ -219,17 +225,68 @@ void RestoreChain::load_files(RestoreLevel& level) {
   if (any) level.files = std::move(files);
 }
 
-void RestoreChain::load_parts(RestoreLevel& level) const {
+void RestoreChain::load_parts(RestoreLevel& level) {
   repository_.store->list(
       {.prefix = repository_.key(archive::parts_folder(level.name))},
       [&](const storage::ObjectInfo& object) {
-        level.parts.push_back(object);
+        // Consoles of object stores leave empty objects for folders, and WAL-G looks no deeper than this one.
+        const std::string_view file = file_of(level, object);
+        if (!file.empty() && file.find('/') == std::string_view::npos) level.parts.push_back(object);
         return true;
       },
       run_.stop);
   // Largest first: otherwise one straggler keeps the other workers idle at the end.
   std::stable_sort(level.parts.begin(), level.parts.end(),
                    [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  // Of ours an object too many is an error: they say what belongs to them.
+  if (!level.manifest && !level.listed_parts.empty()) drop_leftovers(level);
+}
+
+bool RestoreChain::listed_parts_bring_everything(RestoreLevel& level) {
+  const std::unique_ptr<Source> source = repository_.store->try_open(level.lists_key, {}, run_.stop);
+  if (source == nullptr || !level.files) return false;
+  archive::FilesMetadataEvents events;
+  events.part_file = [&](std::string_view, std::string_view name) { level.files->mark(name, MemberSet::in_a_part); };
+  read_lists(level, *source, events);
+  return level.files->count([](MemberSet::Key, std::uint8_t flags) {
+    return (flags & (MemberSet::in_a_part | MemberSet::skipped)) == 0;
+  }) == 0;
+}
+
+void RestoreChain::drop_leftovers(RestoreLevel& level) {
+  std::set<std::string_view> stems;    // of the parts that are listed, and there
+  std::set<std::string_view> endings;  // of their codecs
+  for (const storage::ObjectInfo& part : level.parts) {
+    const auto listed = level.listed_parts.find(file_of(level, part));
+    if (listed == level.listed_parts.end()) continue;
+    const std::string_view stem = stem_of(*listed);
+    stems.insert(stem);
+    // Copied parts keep their codec, which may be another one.
+    if (!stem.starts_with("copy_")) endings.insert(std::string_view(*listed).substr(stem.size()));
+  }
+  std::optional<bool> listed_are_enough;
+  const auto is_left_over = [&](const storage::ObjectInfo& part) {
+    const std::string_view file = file_of(level, part);
+    if (level.listed_parts.contains(file)) return false;
+    const std::string_view stem = stem_of(file);
+    if (stems.contains(stem)) return true;
+    if (stem == archive::control_part) {  // never listed; one attempt has one codec
+      return endings.size() == 1 && !endings.contains(file.substr(stem.size()));
+    }
+    if (stem == archive::label_part) return false;
+    if (!listed_are_enough) listed_are_enough = listed_parts_bring_everything(level);
+    return *listed_are_enough;
+  };
+  std::erase_if(level.parts, [&](const storage::ObjectInfo& part) {
+    if (!is_left_over(part)) return false;
+    run_.log.warning("{} is left over from another attempt to take {} and is passed over: its lists do not name it",
+                     part.key, level.name);
+    return true;
+  });
+}
+
+bool RestoreChain::may_be_left_over(const RestoreLevel& level, const storage::ObjectInfo& part) const noexcept {
+  return !level.manifest && level.listed_parts.empty() && part.modified < level.sentinel.start_time;
 }
 
 std::string_view RestoreChain::file_of(const RestoreLevel& level, const storage::ObjectInfo& part) const {

@@ -74,6 +74,9 @@ class RestoreChain {
   std::set<std::string, std::less<>> useful_parts(std::size_t index) const;
   /// Errc::corrupt if the backup's seawall.json does not have the part.
   const archive::ManifestObject* manifest_of(const RestoreLevel& level, const storage::ObjectInfo& part) const;
+  /// Stored before the backup was begun, so that another attempt under its name may have left it. Only what has no
+  /// lists of parts is judged by its time.
+  bool may_be_left_over(const RestoreLevel& level, const storage::ObjectInfo& part) const noexcept;
   /// "part_001.tar.lz4"
   std::string_view file_of(const RestoreLevel& level, const storage::ObjectInfo& part) const;
 
@@ -87,7 +90,11 @@ class RestoreChain {
   std::unique_ptr<Source> open_lists(RestoreLevel& level) const;
   void choose(RestoreLevel& level, std::string_view only);
   void load_files(RestoreLevel& level);
-  void load_parts(RestoreLevel& level) const;
+  void load_parts(RestoreLevel& level);
+  /// Two pushes from one restart point of a standby have one name, and the second, or a second try, overwrites only
+  /// what it has as well. Takes out parts that this backup's lists show to be another attempt's.
+  void drop_leftovers(RestoreLevel& level);
+  bool listed_parts_bring_everything(RestoreLevel& level);
   void check_parts(RestoreLevel& level) const;
   void check_manifest(const RestoreLevel& level) const;
   void check_bases() const;

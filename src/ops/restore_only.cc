@@ -21,9 +21,9 @@ constexpr std::size_t most_candidates = 20000;
 class NamePattern {
  public:
   NamePattern(std::string_view name, std::string_view key) : text_(name) {
-    std::string expression = "^(";
+    std::string expression = "^";
     for (const char c : name) expression += c == '*' ? ".*" : std::string(1, c);
-    expression += ")$";
+    expression += "$";
     if (const int failure = ::regcomp(&compiled_, expression.c_str(), REG_EXTENDED | REG_NOSUB); failure != 0) {
       std::array<char, 128> reason{};
       ::regerror(failure, &compiled_, reason.data(), reason.size());

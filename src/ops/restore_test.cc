@@ -365,6 +365,70 @@ TEST_F(RestoreBackup, OfPgControlInTwoPartsItsOwnPartCounts) {
   EXPECT_TRUE(restored("global/pg_control") == backup.control);
 }
 
+/// A push that was broken off, or an earlier one from the same restart point of a standby, had the same name.
+class RestoreSecondAttempt : public RestoreBackup {
+ protected:
+  RestoreSecondAttempt() { one_thread(); }
+
+  /// More parts than the second one has, with other content in the same files.
+  static BackupBuilder first() {
+    BackupBuilder backup{std::string(name)};
+    backup.directory("/").directory("/base").directory("/base/1").directory("/global").directory("/pg_wal");
+    backup.label = "START WAL LOCATION: of the first attempt\n";
+    backup.control = noise(8192, 99);
+    backup.in("part_001.tar").file("/PG_VERSION", "first attempt\n").file("/gone", "dropped since");
+    backup.in("part_004.tar").file("/base/1/1259", page_of('z'));
+    backup.in("part_005.tar").file("/base/1/1260", "smaller than the second one's, so unpacked after it");
+    return std::move(backup.utilities());
+  }
+  void expect_the_second() {
+    const BackupBuilder second = whole();
+    EXPECT_EQ(restored("PG_VERSION"), "15\n");
+    EXPECT_TRUE(restored("base/1/1259") == page_of('a') + page_of('b'));
+    EXPECT_TRUE(restored("base/1/1260") == noise(20000));
+    EXPECT_EQ(restored("gone"), "<absent>");
+    EXPECT_EQ(restored("backup_label"), second.label);
+    EXPECT_TRUE(restored("global/pg_control") == second.control);
+  }
+};
+
+TEST_F(RestoreSecondAttempt, PartsThatItsListsDoNotNameAreLeftOut) {
+  first().store(repository_);
+  whole().store(repository_);
+  restore();
+  expect_the_second();
+  EXPECT_THAT(log_.text(), HasSubstr("part_004.tar"));
+}
+
+TEST_F(RestoreSecondAttempt, SoArePartsOfAnotherCodec) {
+  repository_.codec = codec::find_codec("zstd");
+  first().store(repository_);
+  repository_.codec = codec::find_codec("lz4");
+  whole().store(repository_);
+  restore();
+  expect_the_second();
+}
+
+TEST_F(RestoreSecondAttempt, WithoutListsOfPartsTheirTimeTells) {
+  first().store(repository_);
+  clock_.advance(std::chrono::minutes(1));
+  BackupBuilder second = whole();
+  second.sentinel.start_time = clock_.wall();
+  second.lists_parts = false;
+  second.store(repository_);
+  restore();
+  expect_the_second();
+}
+
+TEST_F(RestoreSecondAttempt, APartThatIsNotListedIsNoLeftoverWhileOnlyItHasAFile) {
+  BackupBuilder backup = whole();
+  backup.in("part_003.tar").file("/base/1/3", "three");
+  backup.unlisted_part = "part_003.tar";
+  backup.store(repository_);
+  restore();
+  EXPECT_EQ(restored("base/1/3"), "three");
+}
+
 TEST_F(RestoreBackup, StopsWhenAsked) {
   whole().store(repository_);
   std::stop_source stop;

@@ -31,13 +31,14 @@ void ReverseFile::give_length(std::uint64_t bytes) {
 }
 
 void ReverseFile::begin_increment(const archive::IncrementHeader& header) {
-  if (header.block_bytes != 0) {
-    if (pages_.block_bytes != 0 && pages_.block_bytes != header.block_bytes) {
-      throw Error(Errc::corrupt, fmt::format("{}: its increments have pages of {} and of {} bytes", path_,
-                                             pages_.block_bytes, header.block_bytes));
+  const std::uint32_t unit = header.any_block_size ? archive::least_any_block_bytes : header.block_bytes;
+  if (unit != 0) {
+    if (pages_.block_bytes != 0 && pages_.block_bytes != unit) {
+      throw Error(Errc::corrupt,
+                  fmt::format("{}: its increments have pages of {} and of {} bytes", path_, pages_.block_bytes, unit));
     }
-    pages_.block_bytes = header.block_bytes;
-    if (pages_.begun && pages_.limit_bytes % header.block_bytes != 0) {
+    pages_.block_bytes = unit;
+    if (pages_.begun && !header.any_block_size && pages_.limit_bytes % unit != 0) {
       throw Error(Errc::corrupt, fmt::format("{}: a newer increment is of {} bytes, no multiple of this one's pages",
                                              path_, pages_.limit_bytes));
     }
@@ -54,10 +55,13 @@ void ReverseFile::begin_increment(const archive::IncrementHeader& header) {
 }
 
 void ReverseFile::page(std::uint32_t block, Bytes image) {
-  const std::uint64_t offset = std::uint64_t{block} * pages_.block_bytes;
-  if (offset >= pages_.limit_bytes || pages_.has(block)) return;
-  write_all_at(fd_, image, offset, path_);
-  pages_.set(block);
+  const std::uint64_t unit = pages_.block_bytes;
+  std::uint64_t at = std::uint64_t{block} * image.size();
+  for (; !image.empty() && at < pages_.limit_bytes; at += unit, image = image.subspan(unit)) {
+    if (pages_.has(at / unit)) continue;
+    write_all_at(fd_, image.first(std::min(unit, pages_.limit_bytes - at)), at, path_);
+    pages_.set(at / unit);
+  }
 }
 
 void ReverseFile::end_increment() { lower_limit(next_limit_bytes_); }

@@ -210,5 +210,43 @@ TEST_F(ReverseFileTest, AFileThatWasOnlyTouchedTakesAllOfTheOldOne) {
   EXPECT_EQ(content(), pages_of("ABC"));
 }
 
+/// Files of OrioleDB: any size, and the pages of one increment may be larger than those of the next.
+TEST_F(ReverseFileTest, PagesOfSeveralSizesInAFileOfAnySize) {
+  const auto patch = [&](std::uint64_t file_bytes, std::uint32_t block_bytes, const std::vector<std::uint32_t>& blocks,
+                         char letter) {
+    ReverseFile file = open();
+    file.begin_increment(
+        {.file_bytes = file_bytes, .block_bytes = block_bytes, .blocks = blocks, .any_block_size = true});
+    const std::string image(block_bytes, letter);
+    for (const std::uint32_t block : blocks) file.page(block, bytes_of(image));
+    file.end_increment();
+    pages_ = file.pages();
+  };
+  patch(5000, 512, {1, 4}, 'N');
+  EXPECT_FALSE(pages_.complete());
+  patch(4900, 1024, {0, 2, 4}, 'O');
+  patch(9000, 2048, {2}, 'P');
+  whole(std::string(8000, 'w'), 700);
+  std::string expected(5000, 'w');
+  const auto put = [&](std::size_t at, std::size_t end, char letter) {
+    expected.replace(at, end - at, end - at, letter);
+  };
+  put(0, 1024, 'O');
+  put(2048, 3072, 'O');
+  put(4096, 5000, 'O');  // behind the size of its file, which grew while it was read
+  put(512, 1024, 'N');
+  put(2048, 2560, 'N');
+  EXPECT_TRUE(content() == expected);
+}
+
+TEST_F(ReverseFileTest, AFileOfAnySizeIsNotCompleteWithoutItsEnd) {
+  ReverseFile file = open();
+  file.begin_increment({.file_bytes = 1100, .block_bytes = 512, .blocks = {0, 1}, .any_block_size = true});
+  const std::string image(512, 'N');
+  for (const std::uint32_t block : {0U, 1U}) file.page(block, bytes_of(image));
+  file.end_increment();
+  EXPECT_FALSE(file.pages().complete());
+}
+
 }  // namespace
 }  // namespace seawall::ops

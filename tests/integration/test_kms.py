@@ -3,9 +3,12 @@ import base64
 import json
 import time
 
+import ciphers
 import pytest
+import s3_harness
 from doubles import faults
 from doubles.kms import AwsKmsDouble, YandexDouble
+from doubles.tunnel import Tunnel
 from seawall_harness import ROOT, SLOW, give, mkdir
 
 METHODS = ["aws", "yandex", "envelope"]
@@ -219,3 +222,23 @@ def test_no_such_endpoint(scratch, wal_files):
     archive.fails("wal-push", segment(name), says="SEAWALL_YC_ENDPOINT", SEAWALL_YC_ENDPOINT="ftp://x")
     archive.fails("wal-push", segment(name), says="kms-crypto", SEAWALL_YC_ENDPOINT=service.double.endpoint + "/iam")
     service.double.close()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("writer", ["seawall", "walg"])
+def test_backups_and_wal_of_the_other_recover(scratch, walg, writer):
+    """WAL-G asks Amazon's own host by TLS: it is led to the double, which its signatures satisfy as well."""
+    double = AwsKmsDouble()
+    host = f"kms.{double.region}.amazonaws.com"
+    pair = s3_harness.certificate(give(mkdir(scratch.path / "tls")), "amazon", f"DNS:{host}")
+    tunnel = Tunnel(double.server.port, s3_harness.ssl_context(pair))
+    theirs = {"AWS_REGION": double.region, "HTTPS_PROXY": tunnel.address, "SSL_CERT_FILE": pair[0], "AWS_EC2_METADATA_DISABLED": "true"}
+    archive = scratch.archive(**theirs)
+    digest = ciphers.backed_up(scratch, archive, double.settings(), walg if writer == "walg" else None)
+    name, = archive.backups()
+    for key in archive.keys(f"basebackups_005/{name}/tar_partitions") + archive.keys("wal_005"):
+        assert (archive.root / key).read_bytes()[:184] in double.sealed, key
+    ciphers.recover(scratch, archive, digest, None if writer == "walg" else walg)
+    assert tunnel.asked == {f"{host}:443"}
+    tunnel.close()
+    double.close()

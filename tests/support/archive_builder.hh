@@ -165,6 +165,8 @@ class BackupBuilder {
   archive::Sentinel sentinel;
   std::map<std::string, std::string> parts;  ///< tar streams without their ends
   bool with_files_metadata = true;
+  bool lists_parts = true;                                       ///< TarFileSets; remote backups have none
+  std::string unlisted_part;                                     ///< not in TarFileSets
   bool lists_in_sentinel = false;                                ///< as the first form of WAL-G's sentinel had it
   std::vector<std::pair<std::string, std::uint32_t>> databases;  ///< name and number, in DatabasesByNames
   std::map<std::string, std::vector<archive::RelationEntry>> relations;  ///< of each database
@@ -197,7 +199,7 @@ class BackupBuilder {
                    .updates_count = 0});
     }
     for (const auto& [part, names] : members_) {
-      if (part == archive::control_part) continue;
+      if (part == archive::control_part || part == unlisted_part || !lists_parts) continue;
       writer.part(pipeline::with_suffix(part, codec));
       for (const std::string& member : names) writer.part_file(member);
     }
