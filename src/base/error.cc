@@ -20,7 +20,7 @@ constexpr std::array<ErrcInfo, 19> table{{
     {Errc::incomplete, "incomplete", 9, false, ""},
     {Errc::in_use, "in_use", 10, true, ""},
     {Errc::no_space, "no_space", 11, true, "free space, then run the command again"},
-    {Errc::denied, "denied", 12, false, "run as the user that owns the files, or grant the privilege"},
+    {Errc::denied, "denied", 12, false, "use another user or key, or grant this one the privilege"},
     {Errc::network, "network", 13, true, ""},
     {Errc::timeout, "timeout", 14, true, ""},
     {Errc::throttled, "throttled", 15, true, "lower WALG_UPLOAD_CONCURRENCY or WALG_DOWNLOAD_CONCURRENCY"},
