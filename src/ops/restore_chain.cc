@@ -268,6 +268,7 @@ void RestoreChain::drop_leftovers(RestoreLevel& level) {
   const auto is_left_over = [&](const storage::ObjectInfo& part) {
     const std::string_view file = file_of(level, part);
     if (level.listed_parts.contains(file)) return false;
+    pipeline::codec_of_key(part.key);  // what no attempt stores is refused
     const std::string_view stem = stem_of(file);
     if (stems.contains(stem)) return true;
     if (stem == archive::control_part) {  // never listed; one attempt has one codec
