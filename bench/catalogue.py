@@ -1,74 +1,102 @@
 #!/usr/bin/env python3
-"""catalogue.py [--backups N] [--segments N] [--runs N]   what listing, verifying and planning cost on a big archive of files.
+"""catalogue.py [--on files|radosgw|scripted] [--backups N] [--segments N] [--runs N]   what listing, verifying, planning cost.
 
-Makes the archive in TMPDIR (names, sizes and documents only; beyond 200,000 segments are links), runs wal-show, wal-verify integrity
-and the plan of a deletion with SEAWALL_BIN (default build/release/seawall) and, if it is given, WALG_BIN, in turn, and prints a
-Markdown table: the median of wall and CPU time, and the largest memory of the process. Standard error goes to a file."""
+Makes a big archive (names, sizes and documents only) and runs wal-show, wal-verify integrity, the plan of a deletion and info
+with SEAWALL_BIN (default build/release/seawall) and, if it is given, WALG_BIN, in turn. Prints a Markdown table: the median of
+wall and CPU time of the client, and its largest memory. The archive is kept
+
+files     in TMPDIR (the default)
+radosgw   in a bucket of Ceph's server (tools/s3_servers), to which it is uploaded
+scripted  nowhere: listing_server.py makes up each page of a listing
+
+On the last two a bare listing, one page after the other with nothing done to it, is measured as well."""
 import argparse
-import json
+import contextlib
+import http.client
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
+
+from big_archive import Archive
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SEGMENT = 16 << 20
 TOOLS = {"seawall": os.environ.get("SEAWALL_BIN") or ROOT / "build/release/seawall", "WAL-G": os.environ.get("WALG_BIN")}
+BUCKET, PREFIX = "bench", "archive"
 
 
-def segment_name(number):
-    return f"{1:08X}{number // 256:08X}{number % 256:08X}"
+@contextlib.contextmanager
+def on_files(archive, scratch):
+    archive.write(scratch / "archive")
+    yield {"WALG_FILE_PREFIX": str(scratch / "archive")}
 
 
-def write_backup(top, number, seconds):
-    name = f"base_{segment_name(number)}"
-    start, finish = number * SEGMENT + 0x28, number * SEGMENT + 0x100
-    moments = {key: time.strftime("%Y-%m-%dT%H:%M:%S.5Z", time.gmtime(seconds + more)) for key, more in
-               (("start", -600), ("finish", 0))}
-    sentinel = {"LSN": start, "PgVersion": 150004, "FinishLSN": finish, "SystemIdentifier": 7000000000000000001,
-                "UncompressedSize": 10**9, "CompressedSize": 10**8, "DataCatalogSize": 10**9, "Spec": None, "UserData": None,
-                "Version": 2, "StartTime": moments["start"], "FinishTime": moments["finish"],
-                "DateFmt": "%Y-%m-%dT%H:%M:%S.%fZ", "Hostname": "bench", "DataDir": "/data", "IsPermanent": False}
-    metadata = {"start_time": moments["start"], "finish_time": moments["finish"], "date_fmt": "%Y-%m-%dT%H:%M:%S.%fZ",
-                "hostname": "bench", "data_dir": "/data", "pg_version": 150004, "start_lsn": start, "finish_lsn": finish,
-                "is_permanent": False, "system_identifier": 7000000000000000001, "uncompressed_size": 10**9,
-                "compressed_size": 10**8}
-    parts = top / "basebackups_005" / name / "tar_partitions"
-    parts.mkdir(parents=True)
-    files = {parts / f"part_{i:03}.tar.lz4": "x" for i in range(1, 11)}
-    files.update({parts / "pg_control.tar.lz4": "x", parts / "backup_label.tar.lz4": "x",
-                  parts.parent / "metadata.json": json.dumps(metadata), parts.parent / "files_metadata.json": "{}",
-                  top / f"basebackups_005/{name}_backup_stop_sentinel.json": json.dumps(sentinel)})
-    for path, text in files.items():
-        path.write_text(text)
-        os.utime(path, (seconds, seconds))
+def s3_settings(endpoint, key, secret):
+    return {"WALG_S3_PREFIX": f"s3://{BUCKET}/{PREFIX}", "AWS_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": key,
+            "AWS_SECRET_ACCESS_KEY": secret, "AWS_REGION": "us-east-1", "AWS_S3_FORCE_PATH_STYLE": "true",
+            "S3_LOG_LEVEL": "none"}
 
 
-def make_archive(top, backups, segments):
-    wal = top / "wal_005"
-    wal.mkdir()
-    (top / "basebackups_005").mkdir()
-    step = max(segments // backups, 1)
-    began = int(time.time()) - segments - 10 * 86400
-    first = None
-    for number in range(1, segments + 1):
-        path = wal / f"{segment_name(number)}.lz4"
-        if segments > 200_000 and number % 50_000 != 1:  # links: a million files would take 4 GB of blocks
-            os.link(first, path)
-        else:
-            first = path
-            with open(path, "wb") as out:
-                out.write(b"segment")
-            os.utime(path, (began + number, began + number))
-        if number % step == 1 and number // step < backups:
-            write_backup(top, number, began + number)
+@contextlib.contextmanager
+def on_scripted(archive, scratch):
+    server = subprocess.Popen([sys.executable, ROOT / "bench/listing_server.py", str(archive.backups), str(archive.segments)],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield s3_settings(server.stdout.readline().strip(), "key", "secret")
+    finally:
+        server.stdin.close()
+        server.wait()
 
 
-def run(program, words, top, scratch):
-    env = {"PATH": os.environ["PATH"], "HOME": str(scratch), "WALG_FILE_PREFIX": str(top)}
+@contextlib.contextmanager
+def on_radosgw(archive, scratch):
+    home = scratch / "servers"
+    subprocess.run([ROOT / "tools/s3_servers", "start", home, "radosgw"], check=True, stdout=subprocess.DEVNULL)
+    try:
+        env = dict(line.split("=", 1) for line in (home / "radosgw/env").read_text().split())
+        endpoint = env["S3_ENDPOINT"]
+        signed = ["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", f"{env['S3_KEY']}:{env['S3_SECRET']}",
+                  "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD"]
+        subprocess.run(["curl", "-sS", "-f", "--noproxy", "*", "-X", "PUT", *signed, f"{endpoint}/{BUCKET}"], check=True)
+        archive.upload(scratch, f"{endpoint}/{BUCKET}/{PREFIX}", *signed)
+        yield s3_settings(endpoint, env["S3_KEY"], env["S3_SECRET"])
+    finally:
+        subprocess.run([ROOT / "tools/s3_servers", "stop", home, "radosgw"], check=True)
+
+
+def bare_listing(env):
+    """Seconds and objects of listing everything, page after page over one connection."""
+    sys.path.append(str(ROOT / "tests/integration"))
+    from doubles import sigv4
+    host = urllib.parse.urlsplit(env["AWS_ENDPOINT"]).netloc
+    connection = http.client.HTTPConnection(host)
+    began, objects, token = time.monotonic(), 0, ""
+    while True:
+        query = "list-type=2&prefix=" + sigv4.encoded(PREFIX + "/")
+        if token:
+            query = f"continuation-token={sigv4.encoded(token)}&{query}"
+        headers = {"host": host}
+        sigv4.sign("GET", f"/{BUCKET}", query, headers, b"", env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"],
+                   env["AWS_REGION"])
+        connection.request("GET", f"/{BUCKET}?{query}", headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            sys.exit(f"bare listing: status {answer.status}\n{body[:2000]!r}")
+        objects += body.count(b"<Contents>")
+        following = re.search(rb"<NextContinuationToken>([^<]*)<", body)
+        if not following:
+            return time.monotonic() - began, objects
+        token = following[1].decode()
+
+
+def run(program, words, env, scratch):
+    env = {"PATH": os.environ["PATH"], "HOME": str(scratch), **env}
     with open(scratch / "out", "wb") as out, open(scratch / "err", "wb") as err:
         began = time.monotonic()
         process = subprocess.Popen([program, *words], env=env, stdout=out, stderr=err)
@@ -79,31 +107,38 @@ def run(program, words, top, scratch):
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
+def measure(archive, env, scratch, runs):
+    tools = {name: str(path) for name, path in TOOLS.items() if path}
+    commands = {"wal-show": ["wal-show"], "wal-verify": ["wal-verify", "integrity", "--timeline", "1", "--lsn", archive.end()],
+                "delete plan": ["delete", "retain", "FULL", str(max(archive.backups // 5, 1))], "info": ["info"]}
+    print("| | wall s | CPU s | memory MB |\n|---|---:|---:|---:|")
+    if "AWS_ENDPOINT" in env:
+        walls = [bare_listing(env) for _ in range(runs)]
+        print(f"| bare listing, {walls[0][1]} objects | {statistics.median(wall for wall, _ in walls):.3f} | | |", flush=True)
+    for label, words in commands.items():
+        results = {name: [] for name in tools if label != "info" or name == "seawall"}
+        for _ in range(runs):
+            for name, rows in results.items():
+                rows.append(run(tools[name], words, env, scratch))
+        for name, rows in results.items():
+            wall, cpu, memory = (statistics.median(column) for column in zip(*rows))
+            print(f"| {label}: {name} | {wall:.3f} | {cpu:.3f} | {memory:.0f} |", flush=True)
+
+
 def main():
+    places = {"files": on_files, "radosgw": on_radosgw, "scripted": on_scripted}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--on", choices=places, default="files")
     parser.add_argument("--backups", type=int, default=500)
     parser.add_argument("--segments", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
-    tools = {name: str(path) for name, path in TOOLS.items() if path}
-    end = f"{(options.segments + 1) * SEGMENT >> 32:X}/{(options.segments + 1) * SEGMENT & 0xFFFFFFFF:X}"
-    commands = {"wal-show": ["wal-show"], "wal-verify": ["wal-verify", "integrity", "--timeline", "1", "--lsn", end],
-                "delete plan": ["delete", "retain", "FULL", str(max(options.backups // 5, 1))]}
+    archive = Archive(options.backups, options.segments)
     with tempfile.TemporaryDirectory(prefix="catalogue") as scratch:
         scratch = pathlib.Path(scratch)
-        top = scratch / "archive"
-        top.mkdir()
-        make_archive(top, options.backups, options.segments)
-        print(f"{options.backups} backups, {options.segments} segments; median of {options.runs} runs, files in the page cache\n")
-        print("| | wall s | CPU s | memory MB |\n|---|---:|---:|---:|")
-        for label, words in commands.items():
-            results = {name: [] for name in tools}
-            for _ in range(options.runs):
-                for name, program in tools.items():
-                    results[name].append(run(program, words, top, scratch))
-            for name, rows in results.items():
-                wall, cpu, memory = (statistics.median(column) for column in zip(*rows))
-                print(f"| {label}: {name} | {wall:.3f} | {cpu:.3f} | {memory:.0f} |", flush=True)
+        with places[options.on](archive, scratch) as env:
+            print(f"{options.on}: {options.backups} backups, {options.segments} segments; median of {options.runs} runs\n")
+            measure(archive, env, scratch, options.runs)
 
 
 main()
