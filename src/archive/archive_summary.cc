@@ -8,7 +8,8 @@ namespace {
 
 void count(const Catalogue& catalogue, std::size_t index, ClusterSummary& cluster) {
   const Backup& backup = catalogue.backups()[index];
-  ++(backup.is_delta() ? cluster.delta : cluster.full);
+  const bool delta = backup.sentinel ? backup.is_delta() : backup.name.find("_D_") != std::string::npos;
+  ++(delta ? cluster.delta : cluster.full);
   if (backup.permanent) ++cluster.permanent;
   if (backup.sentinel && backup.sentinel->uncompressed_bytes > 0) {
     cluster.raw_bytes += static_cast<std::uint64_t>(backup.sentinel->uncompressed_bytes);
@@ -58,7 +59,7 @@ ArchiveSummary summarize(const Catalogue& catalogue) {
                                  .gaps = wal.usable.gaps({wal.listed.first(), wal.listed.last()})});
   }
   summary.objects += catalogue.wal().objects() + catalogue.others().size();
-  summary.wal_bytes = catalogue.wal().bytes();
+  summary.wal_bytes = catalogue.wal().bytes().bytes();
   return summary;
 }
 

@@ -84,6 +84,11 @@ class ArchiveVerification {
 VerifyReport ArchiveVerification::verify() {
   try {
     load_backups();
+    // As likely as a new archive is the wrong address: nobody should take the answer for his archive being whole.
+    if (backups_.empty()) {
+      report(Soundness::incomplete, std::string(archive::backups_folder),
+             fmt::format("there is no backup: nothing can be restored from {}", archive_address(repository_)));
+    }
     wal_ = list_wal(repository_, segment_bytes_, run_);
     load_histories();
     choose_wal();

@@ -460,6 +460,13 @@ def test_foreign_files_in_the_archive(archive):
     verified(archive, code=WHOLE)
 
 
+def test_an_archive_without_a_backup_is_not_whole(scratch):
+    """It may be the wrong address, and a monitor would never notice."""
+    empty = scratch.archive(name="empty")
+    (key, text), = said(verified(empty, code=INCOMPLETE))
+    assert key == "basebackups_005/" and "no backup" in text
+
+
 def test_a_backup_over_the_replication_protocol(scratch):
     archive = scratch.archive(name="remote")
     cluster = scratch.cluster(archive)
