@@ -126,7 +126,7 @@ int run(const Args& args, App& app) {
   request.backups = wanted.integrity ? Request::Backups::sentinels : Request::Backups::none;
   request.documents = wanted.integrity ? Request::Documents::metadata : Request::Documents::none;
   request.others = false;
-  request.wal_sizes = false;
+  request.wal_sizes = ops::CatalogueRequest::WalSizes::none;
   const archive::Segment current = current_segment(args, request.segment_bytes, app);
   const archive::Catalogue catalogue = ops::load_catalogue(repository, request, app.run);
   warn_of_metadata(catalogue, app);
