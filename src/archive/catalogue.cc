@@ -119,7 +119,7 @@ void Catalogue::add(const ListedObject& object) {
   } else if (key.starts_with(backups_folder)) {
     add_to_backups(key.substr(backups_folder.size()), object);
   } else if (key.starts_with("catchup_005/") || key.starts_with("seawall_005/") || key == storage_probe) {
-    others_.push_back({std::string(key), object.bytes});
+    others_.push_back({std::string(key), object.bytes.value()});
   } else {
     add_foreign(object);
   }
@@ -128,12 +128,12 @@ void Catalogue::add(const ListedObject& object) {
 void Catalogue::add_to_backups(std::string_view rest, const ListedObject& object) {
   const std::size_t slash = rest.find('/');
   if (slash != std::string_view::npos) {
-    folder(rest.substr(0, slash)).add(rest.substr(slash + 1), object.bytes, object.modified);
+    folder(rest.substr(0, slash)).add(rest.substr(slash + 1), object.bytes.value(), object.modified);
   } else if (auto name = backup_of_sentinel(rest)) {
     Backup backup;
     backup.name = std::move(*name);
     backup.modified = object.modified;
-    backup.sentinel_bytes = object.bytes;
+    backup.sentinel_bytes = object.bytes.value();
     backups_.push_back(std::move(backup));
   } else {
     add_foreign(object);
@@ -143,7 +143,7 @@ void Catalogue::add_to_backups(std::string_view rest, const ListedObject& object
 void Catalogue::add_foreign(const ListedObject& object) {
   constexpr std::size_t most_examples = 20;
   ++foreign_.objects;
-  foreign_.bytes += object.bytes;
+  foreign_.bytes += object.bytes.value_or(0);
   if (foreign_.examples.size() < most_examples) foreign_.examples.emplace_back(object.key);
 }
 
@@ -213,7 +213,7 @@ void Catalogue::load(const CatalogueLoader& loader) {
   load_histories(loader);
   for (Backup& backup : backups_) load_documents(backup, loader);
   std::sort(foreign_.examples.begin(), foreign_.examples.end());  // folders may have been listed side by side
-  CatalogueLinker(*this).link();
+  CatalogueLinker(*this).link(loader);
 }
 
 std::optional<std::size_t> Catalogue::find(std::string_view name) const noexcept {

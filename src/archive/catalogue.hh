@@ -21,7 +21,7 @@ namespace seawall::archive {
 /// One line of a listing. The key is relative to the repository's prefix.
 struct ListedObject {
   std::string_view key;
-  std::uint64_t bytes = 0;
+  std::optional<std::uint64_t> bytes = 0;  ///< nothing: not known; under wal_005/ only
   Time modified{};
 };
 
@@ -31,6 +31,8 @@ struct CatalogueLoader {
   std::function<std::optional<std::string>(std::string_view backup)> sentinel;
   std::function<std::optional<std::string>(std::string_view backup)> metadata;
   std::function<std::optional<std::string>(Timeline)> history;  ///< the text, decoded
+  /// Of segments that a backup needs and whose size was not listed. Empty: they count as whole.
+  WalListing::SizeOf wal_bytes = {};
 };
 
 struct CatalogueSettings {

@@ -21,13 +21,14 @@ void fault(Backup& backup, Kind kind, std::string text) { backup.faults.push_bac
 
 }  // namespace
 
-void CatalogueLinker::link() {
+void CatalogueLinker::link(const CatalogueLoader& loader) {
   find_systems();
   for (std::size_t i = 0; i < catalogue_.backups_.size(); ++i) {
     find_parent(i);
     find_wal(catalogue_.backups_[i]);
   }
   find_other_segment_size();
+  if (loader.wal_bytes) look_up_wal(loader.wal_bytes);
   for (Backup& backup : catalogue_.backups_) {
     check_objects(backup);
     check_wal(backup);
@@ -147,6 +148,15 @@ void CatalogueLinker::check_objects(Backup& backup) {
       (backup.is_delta() || !(backup.sentinel->files_metadata_disabled || backup.sentinel->has_files))) {
     backup.faults.push_back({Kind::file_list_missing, backup.is_delta(), at + "files_metadata.json is missing"});
   }
+}
+
+/// Sizes that decide whether a backup restores must be known, whatever the listing left out.
+void CatalogueLinker::look_up_wal(const WalListing::SizeOf& size_of) {
+  for (const Backup& backup : catalogue_.backups_) {
+    if (!backup.wal || backup.wal->last == no_last) continue;
+    catalogue_.wal_.look_up(backup.wal->timeline, {backup.wal->first, backup.wal->last}, size_of);
+  }
+  catalogue_.wal_.settle();
 }
 
 void CatalogueLinker::check_wal(Backup& backup) {

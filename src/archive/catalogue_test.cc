@@ -299,6 +299,34 @@ TEST_F(CatalogueTest, AWindowFollowsTheTimelines) {
   EXPECT_EQ((Segment{2, 20}), all[1].windows[0].last);
 }
 
+TEST_F(CatalogueTest, SizesThatTheListingLeftOutAreLookedUpWhereABackupNeedsThem) {
+  const Catalogue listed = catalogue();
+  const BackupWal need = listed.backups()[listed.find(first).value()].wal.value();
+  listing.objects.at(listing.segment_key(need.timeline, need.first)).bytes = 0;
+  const std::size_t none = listing.objects.size();
+  const Catalogue model = listing.catalogue(day(4), none);
+  EXPECT_FALSE(model.backups()[model.find(first).value()].restorable);
+  EXPECT_TRUE(model.backups()[model.find(full).value()].restorable);
+  EXPECT_FALSE(model.wal().timeline(1)->usable.contains(need.first));
+  EXPECT_EQ((NumberRange{2, 12}), model.wal().timeline(1)->listed.all().front());
+}
+
+TEST(SizeSum, TakesTheMeanForWhatIsNotKnown) {
+  SizeSum sum;
+  sum.add(10);
+  sum.add(20);
+  EXPECT_TRUE(sum.exact());
+  EXPECT_EQ(30U, sum.bytes());
+  sum.add(std::nullopt);
+  sum.add(std::nullopt);
+  EXPECT_FALSE(sum.exact());
+  EXPECT_EQ(60U, sum.bytes());
+  SizeSum nothing_known;
+  nothing_known.add(std::nullopt);
+  EXPECT_EQ(0U, nothing_known.bytes());
+  EXPECT_EQ(15U, nothing_known.bytes(sum));
+}
+
 TEST_F(CatalogueTest, IntegrityTellsLateFromUploadingFromLost) {
   listing.objects.erase(listing.segment_key(1, 12));
   listing.objects.erase(listing.segment_key(1, 10));

@@ -62,10 +62,13 @@ void visit_wal(const Catalogue& catalogue, const std::vector<WalCut>& cuts,
     walks.emplace_back(streams[i], of_stream[i]);
     push(i);
   }
+  std::string key;
   while (!oldest.empty()) {
     const Cursor cursor = oldest.top();
     oldest.pop();
-    visit(wal_object(streams[cursor.stream].object_name(cursor.number, catalogue.settings().segment_bytes)));
+    key.assign(wal_folder)
+        .append(streams[cursor.stream].object_name(cursor.number, catalogue.settings().segment_bytes));
+    visit(key);
     walks[cursor.stream].next();
     push(cursor.stream);
   }

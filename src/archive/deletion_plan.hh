@@ -53,9 +53,9 @@ struct TimelineCut {
   Timeline timeline = 0;
   NumberRanges goes;          ///< segments
   std::uint64_t objects = 0;  ///< of all kinds
-  std::uint64_t bytes = 0;
-  std::string needed_from;  ///< segment from which on all WAL stays; empty: none is needed to the end
-  std::string needed_by;    ///< the backup that needs it
+  SizeSum sizes;              ///< of them
+  std::string needed_from;    ///< segment from which on all WAL stays; empty: none is needed to the end
+  std::string needed_by;      ///< the backup that needs it
 };
 
 /// What a command would delete and what it leaves, by one catalogue, which must outlive visits. A value.
@@ -68,7 +68,8 @@ struct DeletionPlan {
   std::vector<TimelineCut> timelines;
   std::vector<std::string> notes;  ///< what the reader of the plan should know
   std::uint64_t objects = 0;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;  ///< that are freed
+  bool bytes_exact = true;  ///< false: some sizes were not listed, and the mean of the others was taken for them
 
   bool empty() const noexcept { return objects == 0; }
   /// The keys in the order in which they must be deleted: sentinels, leaves before their parents; the other objects of

@@ -176,9 +176,9 @@ void KeptSet::cut_wal(DeletionPlan& plan) const {
       if (range.last - range.first < span - 1) continue;
       const NumberRange firsts{range.first, range.last - (span - 1)};
       std::uint64_t objects = 0;
-      stream.visit(firsts, [&](std::uint64_t number, std::uint64_t bytes) {
+      stream.visit_listed(firsts, [&](std::uint64_t number, std::optional<std::uint64_t> bytes) {
         ++objects;
-        cut.bytes += bytes;
+        cut.sizes.add(bytes);
         if (stream.kind() == WalObjectKind::segment) cut.goes.add({number, number});
       });
       cut.objects += objects;
@@ -242,7 +242,8 @@ void count_plan(const Catalogue& catalogue, DeletionPlan& plan) {
   for (const std::size_t unfinished : plan.unfinished) add_folder(catalogue.unfinished()[unfinished].folder);
   for (const TimelineCut& cut : plan.timelines) {
     plan.objects += cut.objects;
-    plan.bytes += cut.bytes;
+    plan.bytes += cut.sizes.bytes(catalogue.wal().bytes());
+    plan.bytes_exact = plan.bytes_exact && cut.sizes.exact();
   }
 }
 

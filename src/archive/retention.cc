@@ -249,7 +249,8 @@ DeletionPlan plan_everything(const Catalogue& catalogue, bool force) {
                         [](const std::string& key) { return key.ends_with(sentinel_suffix); });
   count_plan(catalogue, plan);
   plan.objects += catalogue.wal().objects() + catalogue.others().size();
-  plan.bytes += catalogue.wal().bytes();
+  plan.bytes += catalogue.wal().bytes().bytes();
+  plan.bytes_exact = catalogue.wal().bytes().exact();
   for (const OtherObject& other : catalogue.others()) plan.bytes += other.bytes;
   return plan;
 }

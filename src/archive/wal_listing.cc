@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
 namespace seawall::archive {
 
@@ -11,11 +10,20 @@ std::string WalStream::object_name(std::uint64_t number, std::uint64_t segment_b
   return print_wal_object(kind_, {timeline_, number}, rest_, segment_bytes);
 }
 
-void WalStream::add(std::uint64_t number, std::uint64_t bytes, Time modified) {
-  constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+std::uint64_t SizeSum::bytes(const SizeSum& others) const noexcept {
+  const SizeSum& sample = known_ != 0 ? *this : others;
+  if (unknown_ == 0 || sample.known_ == 0) return bytes_;
+  const double mean = static_cast<double>(sample.bytes_) / static_cast<double>(sample.known_);
+  return bytes_ + static_cast<std::uint64_t>(mean * static_cast<double>(unknown_));
+}
+
+void WalStream::add(std::uint64_t number, std::optional<std::uint64_t> bytes, Time modified) {
+  constexpr std::uint64_t most = unknown - 1;
+  // A run ends where an object is empty, so that its time is of what can be used.
+  const bool alike = !runs_.empty() && (bytes == 0) == (bytes_.back() == 0);
   if (bytes == 0) ++empties_;
-  bytes_.push_back(static_cast<std::uint32_t>(std::min(bytes, most)));
-  if (!runs_.empty() && number == runs_.back().last() + 1) {
+  bytes_.push_back(bytes ? static_cast<std::uint32_t>(std::min(*bytes, most)) : unknown);
+  if (alike && number == runs_.back().last() + 1) {
     ++runs_.back().count;
     runs_.back().last_modified = modified;
   } else {
@@ -57,28 +65,46 @@ void WalStream::rebuild() {
   empties_ = 0;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const bool repeated = i + 1 < entries.size() && entries[i + 1].number == entries[i].number;
-    if (!repeated) add(entries[i].number, entries[i].bytes, entries[i].modified);
+    if (!repeated) add(entries[i].number, known(entries[i].bytes), entries[i].modified);
   }
 }
 
-void WalStream::visit(NumberRange range, const Visit& visit) const {
+template <class Use>
+void WalStream::each(NumberRange range, Use&& use) const {
   auto run = std::lower_bound(runs_.begin(), runs_.end(), range.first,
                               [](const Run& r, std::uint64_t number) { return r.last() < number; });
   for (; run != runs_.end() && run->first <= range.last; ++run) {
     const std::uint64_t first = std::max(run->first, range.first);
     const std::uint64_t last = std::min(run->last(), range.last);
     for (std::uint64_t number = first; number <= last; ++number) {
-      visit(number, bytes_[run->offset + (number - run->first)]);
+      use(number, run->offset + (number - run->first));
     }
   }
 }
 
-bool WalListing::add(std::string_view file, std::uint64_t bytes, Time modified) {
+void WalStream::visit(NumberRange range, const Visit& visit) const {
+  each(range, [&](std::uint64_t number, std::size_t at) { visit(number, known(bytes_[at]).value()); });
+}
+
+void WalStream::visit_listed(NumberRange range, const VisitListed& visit) const {
+  each(range, [&](std::uint64_t number, std::size_t at) { visit(number, known(bytes_[at])); });
+}
+
+void WalStream::look_up(NumberRange range, const SizeOf& size_of) {
+  each(range, [&](std::uint64_t number, std::size_t at) {
+    if (bytes_[at] != unknown) return;
+    const std::uint64_t bytes = std::min<std::uint64_t>(size_of(number), unknown - 1);
+    if (bytes == 0) ++empties_;
+    bytes_[at] = static_cast<std::uint32_t>(bytes);
+  });
+}
+
+bool WalListing::add(std::string_view file, std::optional<std::uint64_t> bytes, Time modified) {
   const auto object = parse_wal_object(file, segment_bytes_);
   if (!object) return false;
-  total_bytes_ += bytes;
+  bytes_.add(bytes);
   if (object->kind == WalObjectKind::history) {
-    histories_.push_back({object->segment.timeline, std::string(file), bytes});
+    histories_.push_back({object->segment.timeline, std::string(file), bytes.value_or(0)});
   } else {
     stream(object->kind, object->segment.timeline, object->rest).add(object->segment.number, bytes, modified);
   }
@@ -110,12 +136,20 @@ void WalListing::settle() {
       if (!stream.has_empty()) wal.usable.add({run.first, run.last()});
     }
     if (!stream.has_empty()) continue;
-    stream.visit({0, no_last}, [&](std::uint64_t number, std::uint64_t bytes) {
+    stream.visit_listed({0, no_last}, [&](std::uint64_t number, std::optional<std::uint64_t> bytes) {
       if (bytes != 0) wal.usable.add({number, number});
     });
   }
   std::sort(histories_.begin(), histories_.end(),
             [](const HistoryObject& a, const HistoryObject& b) { return a.name < b.name; });
+}
+
+void WalListing::look_up(Timeline timeline, NumberRange range, const SizeOf& size_of) {
+  for (WalStream& stream : streams_) {
+    if (stream.kind() != WalObjectKind::segment || stream.timeline() != timeline) continue;
+    stream.look_up(
+        range, [&](std::uint64_t number) { return size_of(stream.object_name(number, segment_bytes_)).value_or(0); });
+  }
 }
 
 const TimelineWal* WalListing::timeline(Timeline timeline) const noexcept {

@@ -19,6 +19,11 @@ bool is_hex(std::string_view text) noexcept {
       text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f'); });
 }
 
+/// Eight capital digits.
+void put_hex(std::uint32_t value, char* at) noexcept {
+  for (int i = 7; i >= 0; --i, value >>= 4U) at[i] = "0123456789ABCDEF"[value & 0xFU];
+}
+
 /// How many segments share the middle eight digits of their names.
 std::uint64_t segments_per_log(std::uint64_t segment_bytes) noexcept {
   return (std::uint64_t{1} << 32) / segment_bytes;
@@ -59,7 +64,13 @@ bool is_segment_size(std::uint64_t bytes) noexcept {
 
 std::string Segment::name(std::uint64_t segment_bytes) const {
   const std::uint64_t n = segments_per_log(segment_bytes);
-  return fmt::format("{:08X}{:08X}{:08X}", timeline, number / n, number % n);
+  std::string name;
+  name.reserve(segment_digits + 16);  // for a suffix: a plan of a deletion prints hundreds of thousands
+  name.resize(segment_digits);
+  put_hex(timeline, &name[0]);
+  put_hex(static_cast<std::uint32_t>(number / n), &name[8]);
+  put_hex(static_cast<std::uint32_t>(number % n), &name[16]);
+  return name;
 }
 
 Segment segment_of(Timeline timeline, Lsn lsn, std::uint64_t segment_bytes) noexcept {

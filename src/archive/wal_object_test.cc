@@ -87,7 +87,7 @@ TEST(WalListing, CodecsAreOneAndCompanionsAreNone) {
   EXPECT_TRUE(wal.has_history(2));
   EXPECT_FALSE(wal.has_history(1));
   EXPECT_EQ(10U, wal.objects());
-  EXPECT_EQ(50U, wal.bytes());
+  EXPECT_EQ(50U, wal.bytes().bytes());
 }
 
 TEST(WalListing, AnEmptyObjectIsThereButOfNoUse) {
@@ -118,6 +118,8 @@ TEST(WalListing, KnowsWhenTheEndOfARunWasStored) {
   EXPECT_EQ(Time(std::chrono::seconds(2)), wal.stored_by(1, 2));
   EXPECT_EQ(Time(std::chrono::seconds(3)), wal.stored_by(1, 4));
   EXPECT_EQ(Time{}, wal.stored_by(1, 3));
+  const WalListing hurt = listing({{segment(1) + ".lz4", 5}, {segment(2) + ".lz4", 0}, {segment(3) + ".lz4", 5}});
+  EXPECT_EQ(Time(std::chrono::seconds(1)), hurt.stored_by(1, 1));
 }
 
 }  // namespace

@@ -54,7 +54,9 @@ Words words_of(const Args& args, std::string_view usage) {
 class Deletion {
  public:
   Deletion(const Args& args, App& app)
-      : args_(args), app_(app), repository_(app.open_repository()), request_(catalogue_request(app)) {}
+      : args_(args), app_(app), repository_(app.open_repository()), request_(catalogue_request(app)) {
+    request_.wal_sizes = ops::CatalogueRequest::WalSizes::some;
+  }
 
   template <class Plan>
   int run(Plan&& plan_of, bool in_flight_may_go = false) {
@@ -72,7 +74,7 @@ class Deletion {
   const Args& args_;
   App& app_;
   const pipeline::Repository repository_;
-  const ops::CatalogueRequest request_;
+  ops::CatalogueRequest request_;
 };
 
 int run_before(const Args& args, App& app) {

@@ -16,6 +16,8 @@ using archive::Backup;
 using archive::Catalogue;
 using archive::DeletionPlan;
 
+std::string size_text(std::uint64_t bytes, bool exact) { return (exact ? "" : "~") + human_bytes(bytes); }
+
 std::string reasons_text(const archive::KeptBackup& kept) {
   // A full backup has a reason for every delta on it: the first few tell enough.
   constexpr std::size_t most = 3;
@@ -55,7 +57,8 @@ void add_goes(const Catalogue& catalogue, const DeletionPlan& plan, Table& table
   }
   for (const archive::TimelineCut& cut : plan.timelines) {
     if (cut.objects == 0) continue;
-    table.rows.push_back({"delete", segments_text(catalogue, cut), std::to_string(cut.objects), human_bytes(cut.bytes),
+    table.rows.push_back({"delete", segments_text(catalogue, cut), std::to_string(cut.objects),
+                          size_text(cut.sizes.bytes(catalogue.wal().bytes()), cut.sizes.exact()),
                           cut.goes.count() == 1 ? "1 segment" : fmt::format("{} segments", cut.goes.count())});
   }
 }
@@ -98,8 +101,8 @@ std::string goes_json(const Catalogue& catalogue, const DeletionPlan& plan) {
   for (const archive::TimelineCut& cut : plan.timelines) {
     if (cut.objects == 0) continue;
     separate();
-    text +=
-        fmt::format(R"({{"timeline":{},"objects":{},"bytes":{},"segments":[)", cut.timeline, cut.objects, cut.bytes);
+    text += fmt::format(R"({{"timeline":{},"objects":{},"bytes":{},"segments":[)", cut.timeline, cut.objects,
+                        cut.sizes.bytes(catalogue.wal().bytes()));
     for (const archive::NumberRange& range : cut.goes.all()) {
       separate();
       const std::uint64_t segment_bytes = catalogue.settings().segment_bytes;
@@ -143,8 +146,9 @@ std::string plan_text(const Catalogue& catalogue, const DeletionPlan& plan) {
   Table table{.heading = {"what", "name", "objects", "size", "why"}, .rows = {}};
   add_goes(catalogue, plan, table);
   if (plan.timelines.empty() && !plan.wal.empty()) {
+    const archive::SizeSum& sizes = catalogue.wal().bytes();
     table.rows.push_back({"delete", std::string(archive::wal_folder), std::to_string(catalogue.wal().objects()),
-                          human_bytes(catalogue.wal().bytes()), "everything goes"});
+                          size_text(sizes.bytes(), sizes.exact()), "everything goes"});
   }
   add_stays(catalogue, plan, table);
   std::ostringstream text;
@@ -155,7 +159,8 @@ std::string plan_text(const Catalogue& catalogue, const DeletionPlan& plan) {
     text << fmt::format("note: {} objects that nobody here knows stay untouched, {} for one\n", foreign.objects,
                         foreign.examples.front());
   }
-  text << fmt::format("{} objects go, {} are freed\n", plan.objects, human_bytes(plan.bytes));
+  text << fmt::format("{} objects go, {}{} are freed\n", plan.objects, plan.bytes_exact ? "" : "about ",
+                      human_bytes(plan.bytes));
   return text.str();
 }
 

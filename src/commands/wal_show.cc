@@ -96,7 +96,7 @@ int run(const Args& args, App& app) {
   request.backups = args.without_backups ? Request::Backups::none : Request::Backups::sentinels;
   request.documents = args.without_backups ? Request::Documents::none : Request::Documents::metadata;
   request.others = false;
-  request.wal_sizes = false;
+  request.wal_sizes = ops::CatalogueRequest::WalSizes::none;
   const archive::Catalogue catalogue = ops::load_catalogue(repository, request, app.run);
   warn_of_metadata(catalogue, app);
   const Report report(catalogue, args, repository.name);

@@ -25,6 +25,21 @@ const codec::Codec& codec_of_history(std::string_view name) {
   return *codec;
 }
 
+/// Of which objects under wal_005/ a size is wanted. Files are looked at one by one, which takes more time than all
+/// else that a plan needs. By the hash of the key, so that no rhythm of the server, a checkpoint every so many
+/// segments, falls in step.
+class SizeSample {
+ public:
+  bool operator()(std::string_view key) noexcept {
+    constexpr std::uint64_t first = 4096;
+    constexpr std::size_t one_of = 32;
+    return ++asked_ <= first || std::hash<std::string_view>()(key) % one_of == 0;
+  }
+
+ private:
+  std::uint64_t asked_ = 0;
+};
+
 class Loading {
  public:
   Loading(const pipeline::Repository& repository, const Request& request, const Run& run)
@@ -82,10 +97,13 @@ class Loading {
   }
 
   void list_folder(std::string_view name, bool one_level, const std::stop_token& stop) {
+    storage::ListOptions options{.prefix = repository_.key(name), .one_level = one_level};
+    if (name == archive::wal_folder) {
+      if (request_.wal_sizes == Request::WalSizes::none) options.details_of = [](std::string_view) { return false; };
+      if (request_.wal_sizes == Request::WalSizes::some) options.details_of = SizeSample();
+    }
     repository_.store->list(
-        {.prefix = repository_.key(name),
-         .one_level = one_level,
-         .names_only = !request_.wal_sizes && name == archive::wal_folder},
+        options,
         [&](const storage::ObjectInfo& object) {
           add(object);
           return true;
@@ -96,8 +114,10 @@ class Loading {
   void add(const storage::ObjectInfo& object) {
     const std::string_view key = std::string_view(object.key).substr(repository_.prefix.size());
     const std::lock_guard lock(mutex_);
-    const bool unknown = !request_.wal_sizes && key.starts_with(archive::wal_folder);
-    catalogue_.add({.key = key, .bytes = unknown ? 1 : object.bytes, .modified = object.modified});
+    archive::ListedObject listed{.key = key, .bytes = object.bytes, .modified = object.modified};
+    const bool unasked = request_.wal_sizes == Request::WalSizes::none && key.starts_with(archive::wal_folder);
+    if (object.named_only || unasked) listed.bytes = std::nullopt;
+    catalogue_.add(listed);
     if (key.starts_with(archive::backups_folder)) {
       if (auto backup = archive::backup_of_sentinel(key.substr(archive::backups_folder.size()))) {
         sentinels_.emplace_back(object.modified, std::move(*backup));
@@ -154,6 +174,12 @@ class Loading {
         return read(archive::sentinel_object(backup), run_.stop);
       };
       loader.metadata = [this](std::string_view) { return std::exchange(metadata_, std::nullopt); };
+    }
+    if (request_.wal_sizes == Request::WalSizes::some) {
+      loader.wal_bytes = [this](const std::string& file) -> std::optional<std::uint64_t> {
+        const auto object = repository_.store->stat(repository_.key(archive::wal_object(file)), run_.stop);
+        return object ? std::optional(object->bytes) : std::nullopt;
+      };
     }
     return loader;
   }

@@ -41,8 +41,15 @@ struct CatalogueRequest {
   Backups backups = Backups::objects;
   Documents documents = Documents::all;
   bool wal = true;
-  bool wal_sizes = true;  ///< false: neither sizes nor times of WAL are known, and no object counts as empty
-  bool others = true;     ///< whatever else lies under the prefix
+  enum class WalSizes {
+    none,  ///< neither sizes nor times of WAL are known, and no object counts as empty
+    /// As none, but of those that a backup needs, of the first 4096 and of every 32nd or so beyond them: enough to tell
+    /// what restores and, about, how much a deletion frees. Stores whose listings tell sizes give them all.
+    some,
+    all
+  };
+  WalSizes wal_sizes = WalSizes::all;
+  bool others = true;  ///< whatever else lies under the prefix
 };
 
 /// Lists the archive once, its folders side by side, and reads documents ahead while the catalogue takes them in.

@@ -24,9 +24,10 @@ struct ObjectInfo {
   /// By the store's clock; nanoseconds where it has them. Decides LATEST and the order of lists. S3 tells it to the
   /// second where a single object is asked for, and not at all (the epoch) in the answer to put().
   Time modified{};
-  std::string version;   ///< changes whenever the content does; empty if the store has none
-  bool latest = true;    ///< false in a listing of all versions: overwritten or deleted
-  bool deleted = false;  ///< in a listing of all versions: marks a deletion
+  std::string version;      ///< changes whenever the content does; empty if the store has none
+  bool named_only = false;  ///< of a listing that was not asked for more: bytes, modified and version are not known
+  bool latest = true;       ///< false in a listing of all versions: overwritten or deleted
+  bool deleted = false;     ///< in a listing of all versions: marks a deletion
 };
 
 struct Range {
@@ -70,8 +71,10 @@ struct ListOptions {
   std::string prefix = {};
   std::string start_after = {};  ///< only keys greater than this
   bool one_level = false;        ///< keys with a further '/' after the prefix are folded into `visit_prefix`
-  bool names_only = false;       ///< sizes, times and versions may be left out, where finding them takes time
-  bool all_versions = false;     ///< old versions and deletions too, newest first per key, where the store keeps them
+  /// Of the others sizes, times and versions may be left out, where finding them takes time. Empty: wanted of all.
+  /// Asked right before the object is visited; of one that a listing repeats, again.
+  std::function<bool(std::string_view key)> details_of = {};
+  bool all_versions = false;  ///< old versions and deletions too, newest first per key, where the store keeps them
 };
 
 /// One of the versions that a listing of all versions tells, deletion marks among them.

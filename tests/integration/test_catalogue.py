@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import re
 import signal
 import time
 
@@ -61,6 +62,22 @@ def test_a_dry_run_shows_what_confirm_does(case):
     assert sorted(set(before) - set(case.keys())) == sorted(marked) and marked
     assert f"Dry run: objects would be deleted count={len(marked)}" in dry.err
     assert listed(case)[-1] == LAST and whole(case)
+
+
+def test_of_many_segments_not_every_size_is_looked_up(case):
+    """A plan says then about how much is freed; what a backup needs is looked up all the same."""
+    for number in range(0x22, 0x22 + 5000):
+        (case.root / f"wal_005/00000001{number // 4096:08X}{number % 4096:08X}.lz4").write_bytes(b"x" * 4000)
+    (case.root / "wal_005/00000002000000000000001C.lz4").write_bytes(b"")
+    harness.give(case.root, recursive=True)
+    plan = case.ok("delete", "everything", "FORCE").err
+    told = re.search(r" (\d+) objects go, about ([0-9.]+) MiB are freed", plan)
+    assert told and int(told[1]) == len(case.keys()), plan[-500:]
+    stored = sum((case.root / key).stat().st_size for key in case.keys())
+    assert abs(float(told[2]) * 2**20 - stored) < stored / 20
+    warnings = [line for line in plan.splitlines() if "WARNING" in line]
+    assert any("wal_005/00000002000000000000001C is missing" in line for line in warnings), warnings
+    assert "about" not in case.ok("expire", "--keep-full", "1").out
 
 
 def test_a_permanent_backup_goes_once_its_mark_is_off(case):

@@ -36,6 +36,7 @@ struct RetentionCommand {
   bool takes_wal = true;
   bool obeys = false;  ///< `target` and `everything`: LATEST and permanence do not protect unless refused
   bool everything = false;
+  bool by_times_of_wal = false;
 };
 
 /// What had to stay.
@@ -301,7 +302,8 @@ class RetentionCommands {
                             rules.keep_full.value_or(0), rules.keep_days.value_or(0), rules.keep_daily.value_or(0),
                             rules.keep_weekly.value_or(0), rules.keep_monthly.value_or(0),
                             rules.keep_yearly.value_or(0), rules.keep_at_least.value_or(0)),
-        .exact = !rules.keep_at_least};
+        .exact = !rules.keep_at_least,
+        .by_times_of_wal = true};
     command.plan = [=](const Catalogue& catalogue) { return std::optional(plan_expire(catalogue, rules)); };
     for (unsigned cluster = 0; cluster < 2; ++cluster) add_rules(command, rules, cluster);
     for (const std::size_t i : listed()) {

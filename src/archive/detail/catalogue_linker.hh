@@ -8,7 +8,7 @@ namespace seawall::archive {
 class CatalogueLinker {
  public:
   explicit CatalogueLinker(Catalogue& catalogue) : catalogue_(catalogue) {}
-  void link();
+  void link(const CatalogueLoader& loader);
 
  private:
   enum class State : unsigned char { open, busy, done };
@@ -16,6 +16,7 @@ class CatalogueLinker {
   void find_systems();
   void find_wal(Backup& backup);
   void find_other_segment_size();
+  void look_up_wal(const WalListing::SizeOf& size_of);
   void find_parent(std::size_t index);
   void check_objects(Backup& backup);
   void check_wal(Backup& backup);

@@ -104,12 +104,30 @@ void list_takes_any_prefix(Store& store, std::string_view prefix) {
   for (const std::string& name : names) s.put(name, "x");
   for (const std::string& part : all_prefixes(names)) {
     compare(s, names, {.prefix = part});
-    compare(s, names, {.prefix = part, .names_only = true});
+    compare(s, names, {.prefix = part, .details_of = [](std::string_view) { return false; }});
     compare(s, names, {.prefix = part, .one_level = true});
   }
   for (const std::string_view part : {"../", "./", "a//", "/", "a/../", "..", "a/./b"}) {
     expect_equal(s.list({.prefix = std::string(part)}), {}, fmt::format("no key begins with {}", part));
   }
+}
+
+void list_tells_details_where_they_are_wanted(Store& store, std::string_view prefix) {
+  Subject s(store, prefix);
+  s.put("a", "1");
+  s.put("b", "22");
+  std::size_t seen = 0;
+  store.list({.prefix = s.key(""), .details_of = [&](std::string_view key) { return key == s.key("b"); }},
+             [&](const ObjectInfo& object) {
+               ++seen;
+               const bool wanted = object.key == s.key("b");
+               const auto same = store.stat(object.key, {});
+               expect(!(wanted && object.named_only) && (object.named_only || object.bytes == same->bytes),
+                      "list() tells the size of what it was asked for, and says where it tells none");
+               return true;
+             },
+             {});
+  expect(seen == 2, "list() with details_of visits every object");
 }
 
 void list_starts_after(Store& store, std::string_view prefix) {
@@ -192,6 +210,7 @@ void list_is_complete_when_long(Store& store, std::string_view prefix) {
 constexpr std::array checks{
     StoreCheck{"list_is_in_byte_order", list_is_in_byte_order},
     StoreCheck{"list_takes_any_prefix", list_takes_any_prefix},
+    StoreCheck{"list_tells_details_where_they_are_wanted", list_tells_details_where_they_are_wanted},
     StoreCheck{"list_starts_after", list_starts_after},
     StoreCheck{"list_ends_when_told", list_ends_when_told},
     StoreCheck{"list_does_not_fold_what_is_gone", list_does_not_fold_what_is_gone},

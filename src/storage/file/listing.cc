@@ -215,10 +215,12 @@ Names Listing::read(DIR* directory, std::string_view name_prefix) {
 }
 
 bool Listing::visit_file(int parent, std::string_view name) {
-  if (options_.names_only) return visit_({.key = path_ + std::string(name)});
+  std::string key = path_;
+  key += name;
+  if (options_.details_of && !options_.details_of(key)) return visit_({.key = std::move(key), .named_only = true});
   struct stat status {};
   if (look(parent, name.data(), status) != Kind::object) return true;  // gone since the directory was read
-  return visit_(info_of(path_ + std::string(name), status));
+  return visit_(info_of(std::move(key), status));
 }
 
 /// False once the caller has seen enough.
