@@ -130,9 +130,7 @@ int print_text(const BackupHealth& health, App& app) {
 }
 
 /// Word for word what the container's script prints, two blanks included: what watches it may compare them.
-int print_as_container(const BackupHealth& health, App& app) {
-  const bool wal = health.wal && health.wal->age < health.wal_limit;
-  const bool backup = health.backup && health.backup->age < health.backup_limit;
+int print_as_container(bool wal, bool backup, App& app) {
   if (wal && backup) {
     app.out << "backups ok\n";
     return 0;
@@ -168,19 +166,34 @@ BackupHealth look(const Args& args, App& app) {
   return ops::check_backups(repository, limits, std::move(server), postgres.wal_segment_bytes(), app.run);
 }
 
+/// The script knows two statuses: what could not be looked at is not well, and the log says why.
+int run_as_container(const Args& args, App& app) {
+  try {
+    const BackupHealth health = look(args, app);
+    return print_as_container(health.wal && health.wal->age < health.wal_limit,
+                              health.backup && health.backup->age < health.backup_limit, app);
+  } catch (const Error& error) {
+    if (error.code() == Errc::cancelled) throw;
+    app.run.log.error("{}", error.what());
+    return print_as_container(false, false, app);
+  }
+}
+
+/// A plug-in has a status of its own for "could not find out", and its one line on stdout.
+int run_as_plug_in(const Args& args, App& app) {
+  try {
+    return print_nagios(look(args, app), app);
+  } catch (const Error& error) {
+    app.out << "SEAWALL UNKNOWN - " << error.what() << '\n';
+    return nagios_unknown;
+  }
+}
+
 int run(const Args& args, App& app) {
   if (args.nagios && args.json) throw Error(Errc::usage, "give --nagios or --json, not both");
-  if (args.nagios) {
-    // A plug-in has a status of its own for "could not find out", and its one line on stdout.
-    try {
-      return print_nagios(look(args, app), app);
-    } catch (const Error& error) {
-      app.out << "SEAWALL UNKNOWN - " << error.what() << '\n';
-      return nagios_unknown;
-    }
-  }
+  if (args.nagios) return run_as_plug_in(args, app);
+  if (as_container(app) && !args.json) return run_as_container(args, app);
   const BackupHealth health = look(args, app);
-  if (as_container(app)) return print_as_container(health, app);
   if (!args.json) return print_text(health, app);
   print_json(health, app);
   return health.ok() ? 0 : unhealthy;

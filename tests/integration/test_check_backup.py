@@ -123,7 +123,9 @@ def test_an_empty_and_an_unreachable_archive(archive, script):
     archive.fails("check", "backup", code=13, says="127.0.0.1", **away)
     unknown = archive.run("check", "backup", "--nagios", **away)
     assert unknown.code == 3 and unknown.out.startswith("SEAWALL UNKNOWN - "), unknown
-    assert archive.run(program=script, **away).code != 0
+    unreached = archive.run(program=script, **away)
+    assert (unreached.code, unreached.out) == (1, "wal file check ok:  False\nbase backup check ok:  False\n")
+    assert "127.0.0.1" in unreached.err and "ERROR" in unreached.err
     archive.fails("check", "backup", code=3, says="BASE_BACKUP_INTERVAL_MINUTES", BASE_BACKUP_INTERVAL_MINUTES="-1")
     archive.fails("check", "backup", "--json", "--nagios", code=2, says="not both")
     assert archive.keys() == []
