@@ -1,13 +1,10 @@
-// Builds clock, log, settings, repository and the list of commands, and runs one of them. The only file that ends the
-// process.
+// Builds clock, log, settings and the list of commands, and runs one of them; signal_watch, repositories and stores
+// beside it are parts of it, and wal_e_main what it is under the name wal-e. Nothing else ends the process.
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <pthread.h>
 #include <unistd.h>
 
-#include <array>
-#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -16,15 +13,12 @@
 #include "base/text.hh"
 #include "cli/exit_status.hh"
 #include "cli/program.hh"
-#include "cli/wal_e_arguments.hh"
 #include "cli/wal_e_setup.hh"
 #include "commands/app.hh"
 #include "commands/schedule_settings.hh"
-#include "commands/wal_e.hh"
 #include "config/envdir.hh"
 #include "config/known_keys.hh"
 #include "crypto/settings.hh"
-#include "kms/key_services.hh"
 #include "ops/check_backups.hh"
 #include "ops/dump.hh"
 #include "ops/expire_settings.hh"
@@ -35,8 +29,10 @@
 #include "ops/restore_backup.hh"
 #include "ops/server_programs.hh"
 #include "ops/take_backup.hh"
-#include "storage/s3/endpoint.hh"
+#include "repositories.hh"
+#include "signal_watch.hh"
 #include "stores.hh"
+#include "wal_e_main.hh"
 
 extern char** environ;  // NOLINT: POSIX
 
@@ -88,54 +84,6 @@ struct AllSettings {
   }
 };
 
-/// Turns SIGINT, SIGTERM, SIGHUP and SIGQUIT into a stop request; a second one ends the process at once. Blocks them
-/// in every thread, so it is made before any.
-class SignalWatch {
- public:
-  SignalWatch() {
-    sigemptyset(&set_);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) sigaddset(&set_, signal);
-    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
-    std::signal(SIGPIPE, SIG_IGN);
-    thread_ = std::thread([this] { wait(); });
-    thread_.detach();
-  }
-  std::stop_token token() const { return stop_.get_token(); }
-  /// The signal that asked for the stop; 0: none did.
-  int received() const { return received_; }
-  /// Ends the process as that signal would have: the caller sees what killed it (R1, R15).
-  [[noreturn]] static void die_of(int signal) {
-    std::signal(signal, SIG_DFL);
-    sigset_t one;
-    sigemptyset(&one);
-    sigaddset(&one, signal);
-    pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
-    ::raise(signal);
-    ::_exit(128 + signal);
-  }
-
- private:
-  void wait() {
-    for (int signal = 0; sigwait(&set_, &signal) == 0;) {
-      if (received_.exchange(signal) != 0) die_of(signal);
-      stop_.request_stop();
-    }
-  }
-
-  sigset_t set_{};
-  std::stop_source stop_;
-  std::atomic<int> received_{0};
-  std::thread thread_;
-};
-
-std::vector<std::string_view> writable_codecs() {
-  std::vector<std::string_view> names;
-  for (const codec::Codec& codec : codec::all_codecs()) {
-    if (codec.encode != nullptr) names.push_back(codec.name);
-  }
-  return names;
-}
-
 /// Every spelling of every setting, and of every key that is accepted without effect.
 std::vector<std::string> all_setting_names(const std::vector<const config::SettingBase*>& settings) {
   std::vector<std::string> names;
@@ -170,88 +118,6 @@ int log_descriptor(const std::string& destination) {
   const int fd = ::open(destination.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) throw system_error(errno, "WALG_LOG_DESTINATION " + destination);
   return fd;
-}
-
-void choose_codec(const storage::StorageSettings& settings, pipeline::Repository& repository) {
-  const std::string& method = settings.compression_method();
-  repository.codec = codec::find_codec(method);
-  if (repository.codec == nullptr || repository.codec->encode == nullptr) {
-    throw Error(Errc::config, fmt::format("WALG_COMPRESSION_METHOD is '{}'; this build writes {}", method,
-                                          fmt::join(writable_codecs(), ", ")));
-  }
-  if (!settings.zstd_level.given()) return;
-  if (method != "zstd") {
-    throw Error(Errc::config, fmt::format("WALG_ZSTD_LEVEL is set, but WALG_COMPRESSION_METHOD is {}", method));
-  }
-  const std::optional<int> level = codec::zstd_level(settings.zstd_level());
-  if (!level) {
-    throw Error(Errc::config, fmt::format("WALG_ZSTD_LEVEL is '{}'; fastest, default, better and best are possible",
-                                          settings.zstd_level()));
-  }
-  repository.level = *level;
-}
-
-pipeline::Repository open_repository(const config::Sources& sources, bool unlimited, Log& log, Clock& clock,
-                                     std::stop_token stop) {
-  StoreSettings stores;
-  sources.load(stores.common);
-  sources.load(stores.s3);
-  const storage::StorageSettings& settings = stores.common;
-  pipeline::Repository repository;
-  choose_codec(settings, repository);
-  const std::string prefix(trim(settings.storage_prefix()));
-  for (const std::string_view part : split(prefix, '/')) {
-    if (part.empty()) continue;
-    if (part == "." || part == "..")
-      throw Error(Errc::config, fmt::format("WALG_STORAGE_PREFIX '{}' holds '{}'", prefix, part));
-    repository.prefix.append(part).append("/");
-  }
-  crypto::CryptoSettings crypto;
-  sources.load(crypto);
-  const auto services = kms::key_services({.lookup = lookup_in(sources),
-                                           .budget = settings.request_timeout(),
-                                           .clock = clock,
-                                           .log = log,
-                                           .stop = std::move(stop)});
-  repository.crypter = crypto::make_crypter(crypto, services, clock, log);
-  repository.parts =
-      std::make_shared<pipeline::PartPool>(settings.upload_memory().bytes, stores.s3.upload_concurrency());
-  repository.store = open_store(stores, sources, unlimited, log, clock);
-  return repository;
-}
-
-/// Another archive than the configured one: as its file says, with credentials of the environment where it says none.
-pipeline::Repository open_repository_of(const std::string& path, config::Sources& sources, bool unlimited, Log& log,
-                                        Clock& clock, const std::stop_token& stop) {
-  sources.add_file(path);
-  std::vector<const char*> passed;
-  for (const char* const* variable = environ; *variable != nullptr; ++variable) {
-    const std::string_view text(*variable);
-    const std::string_view name = text.substr(0, text.find('='));
-    const bool credential = name.starts_with("AWS_") || name == "HOME" || lower(name).ends_with("_proxy");
-    if (credential && !sources.find(name)) passed.push_back(*variable);
-  }
-  passed.push_back(nullptr);
-  sources.add_environment(passed.data());
-  StoreSettings stores;
-  sources.load(stores.s3);
-  std::string path_in_bucket;
-  if (!stores.s3.prefix().empty()) {
-    // Opened at the bucket, so that two archives in it are one store, which copies by itself.
-    const storage::s3::Place place = storage::s3::parse_prefix(stores.s3.prefix());
-    path_in_bucket = place.path;
-    sources.add_flag("WALG_S3_PREFIX", "s3://" + place.bucket, path);
-  }
-  pipeline::Repository repository = open_repository(sources, unlimited, log, clock, stop);
-  repository.prefix.insert(0, path_in_bucket);
-  return repository;
-}
-
-/// WAL-E asks the user's key ring whatever it was told to write with.
-std::shared_ptr<const crypto::Crypter> reader_of_openpgp(const config::Sources& sources, Clock& clock) {
-  crypto::CryptoSettings settings;
-  sources.load(settings);
-  return crypto::make_gpg_reader(settings, clock);
 }
 
 /// Flags first, then the environment, then the file; whatever is odd is told, and the run goes on, as with WAL-G.
@@ -347,75 +213,6 @@ std::vector<const char*> words_of_name(const std::string& name) {
   if (name == "check_backup") return {"check", "backup"};
   if (name == "restore") return {"restore"};
   return {};
-}
-
-/// What wal-e runs with once its storage is known.
-int run_as_wal_e(const cli::WalEParsed& parsed, std::vector<std::string> child_words, const char* program_path,
-                 cli::WalESetup& setup, cli::WalELog& log, config::Sources& sources, SystemClock& clock) {
-  setup.configure(sources);
-  for (const auto& [name, value] : sources.to_export()) ::setenv(name.c_str(), value.c_str(), 1);
-  SilentProgress progress;
-  static SignalWatch& signals = *new SignalWatch;  // its thread lives as long as the process
-  const cli::Program no_documentation{};
-  child_words.insert(child_words.end(), parsed.globals.begin(), parsed.globals.end());
-  App app{.run = {clock, log, progress, signals.token()},
-          .sources = sources,
-          .program = program_path,
-          .global_arguments = std::move(child_words),
-          .turbo = false,
-          .out = std::cout,
-          .open_repository =
-              [&] {
-                pipeline::Repository repository = open_repository(sources, false, log, clock, signals.token());
-                if (repository.crypter == nullptr) repository.reader_of_openpgp = reader_of_openpgp(sources, clock);
-                return repository;
-              },
-          .documentation = no_documentation};
-  commands::WalERun run{parsed.arguments, app, log, setup.file_root()};
-  int status = 0;
-  try {
-    status = commands::run_wal_e(run);
-  } catch (const Error& error) {
-    if (signals.received() == 0) throw;
-    log.error("{}", error.what());
-    status = 1;
-  }
-  std::cout.flush();
-  if (status != 0 && signals.received() != 0) SignalWatch::die_of(signals.received());
-  return status;
-}
-
-/// Under the name wal-e, or as `seawall wal-e …`.
-int start_wal_e(std::span<const char* const> arguments, std::vector<std::string> child_words,
-                const char* program_path) {
-  const cli::WalEParsed parsed = cli::parse_wal_e_arguments(arguments);
-  if (!parsed.print.empty() || !parsed.complaint.empty()) {
-    std::cout << parsed.print << std::flush;
-    std::cerr << parsed.complaint;
-    return parsed.complaint.empty() ? 0 : 2;
-  }
-  const std::string& command = parsed.arguments.command;
-  if (command == "version") {
-    std::cout << commands::wal_e_version << '\n';
-    return 0;
-  }
-  SystemClock clock;
-  cli::WalESetup setup(parsed.arguments, environ);
-  cli::WalELog log(setup.log_settings(), clock);
-  if (!command.empty() && !command.starts_with("wal-")) {
-    log.record({.message = "starting WAL-E", .detail = fmt::format("The subcommand is \"{}\".", command)});
-  }
-  config::Sources sources;
-  try {
-    return run_as_wal_e(parsed, std::move(child_words), program_path, setup, log, sources, clock);
-  } catch (const Error& error) {
-    std::cout.flush();
-    log.record({.level = LogLevel::error, .message = error.what(), .hint = info(error.code()).hint});
-    return commands::wal_e_failure(command, error.code(), sources);
-  } catch (const std::exception& error) {
-    log.error("{}", error.what());
-    return commands::wal_e_failure(command, Errc::bug, sources);
-  }
 }
 
 /// `--envdir DIR` in front of everything else.
