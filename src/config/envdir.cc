@@ -13,14 +13,14 @@ namespace {
 
 constexpr std::size_t largest_value = std::size_t{1} << 20;
 
-std::string value_of(std::string_view content) {
+}  // namespace
+
+std::string envdir_value(std::string_view content) {
   std::string value(content.substr(0, content.find('\n')));
   value.resize(value.find_last_not_of(" \t") + 1);
   std::replace(value.begin(), value.end(), '\0', '\n');
   return value;
 }
-
-}  // namespace
 
 std::vector<std::pair<std::string, std::optional<std::string>>> read_envdir(const std::string& directory) {
   std::vector<std::pair<std::string, std::optional<std::string>>> variables;
@@ -36,7 +36,7 @@ std::vector<std::pair<std::string, std::optional<std::string>>> read_envdir(cons
     }
     const auto content = try_read_file(entry.path(), largest_value);
     if (!content) continue;  // removed meanwhile
-    variables.emplace_back(name, content->empty() ? std::nullopt : std::optional(value_of(*content)));
+    variables.emplace_back(name, content->empty() ? std::nullopt : std::optional(envdir_value(*content)));
   }
   std::sort(variables.begin(), variables.end());
   return variables;
