@@ -6,6 +6,7 @@
 
 #include "archive/layout.hh"
 #include "archive/number_ranges.hh"
+#include "archive/wal_e.hh"
 #include "base/text.hh"
 
 namespace seawall::archive {
@@ -41,6 +42,16 @@ std::optional<NumberedPart> numbered_part(std::string_view part) {
   const auto number = parse_int<std::uint32_t>(part.substr(0, dot));
   if (!number || fmt::format("{:03}", *number) != part.substr(0, dot)) return std::nullopt;
   return NumberedPart{*number, part.substr(dot + tar_suffix.size())};
+}
+
+/// Their names have more digits, so they are not among the numbered ones; and they begin with 0.
+std::vector<std::uint64_t> missing_volumes_of_wal_e(const std::vector<std::string>& names) {
+  std::vector<std::uint32_t> volumes;
+  for (std::string_view name : names) {
+    if (!takes(name, parts_prefix)) continue;
+    if (const auto number = wal_e_part_number(name)) volumes.push_back(*number);
+  }
+  return wal_e_missing_parts(volumes);
 }
 
 }  // namespace
@@ -96,7 +107,7 @@ std::vector<std::uint64_t> BackupFolder::missing_parts() const {
   NumberRanges present;
   for (const Parts& range : numbered_) present.add({range.first, range.last});
   std::vector<std::uint64_t> missing;
-  if (present.empty()) return missing;
+  if (present.empty()) return missing_volumes_of_wal_e(others_);
   for (const NumberRange& gap : present.gaps({1, present.last()})) {
     for (std::uint64_t number = gap.first; number <= gap.last; ++number) missing.push_back(number);
   }

@@ -131,16 +131,17 @@ void CatalogueLinker::check_objects(Backup& backup) {
     fault(backup, Kind::no_parts, fmt::format("nothing is under {}tar_partitions/", at));
     return;
   }
+  const bool of_wal_e = parse_wal_e_name(backup.name).has_value();
   if (const auto missing = folder.missing_parts(); !missing.empty()) {
+    const auto first = static_cast<unsigned>(missing.front());
     fault(backup, Kind::part_missing,
-          fmt::format("{}tar_partitions/ lacks {}{}", at, part_name(static_cast<unsigned>(missing.front())),
+          fmt::format("{}tar_partitions/ lacks {}{}", at, of_wal_e ? wal_e_part_name(first) : part_name(first),
                       missing.size() > 1 ? fmt::format(" and {} more", missing.size() - 1) : ""));
   }
   for (const std::string& name : folder.empty_objects()) {
     fault(backup, Kind::part_empty, fmt::format("{}{} is empty: what it held is lost", at, name));
   }
   // WAL-E keeps pg_control in an ordinary part and lists no files.
-  const bool of_wal_e = parse_wal_e_name(backup.name).has_value();
   if (!of_wal_e && !folder.has_part(control_part)) {
     fault(backup, Kind::control_missing, fmt::format("{}tar_partitions/{} is missing", at, control_part));
   }

@@ -6,6 +6,7 @@
 
 #include "archive/detail/json.hh"
 #include "archive/layout.hh"
+#include "archive/number_ranges.hh"
 #include "base/text.hh"
 
 namespace seawall::archive {
@@ -84,6 +85,30 @@ std::optional<WalEName> parse_wal_e_name(std::string_view name) {
 }
 
 std::string wal_e_part_name(unsigned number) { return fmt::format("part_{:08}.tar", number); }
+
+std::optional<std::uint32_t> wal_e_part_number(std::string_view object) {
+  constexpr std::string_view prefix = "part_";
+  constexpr std::string_view suffix = ".tar";
+  if (!object.starts_with(prefix)) return std::nullopt;
+  object.remove_prefix(prefix.size());
+  const std::size_t digits = object.find_first_not_of("0123456789");
+  if (digits == std::string_view::npos || !object.substr(digits).starts_with(suffix)) return std::nullopt;
+  const std::string_view codec = object.substr(digits + suffix.size());
+  if (!codec.empty() && !codec.starts_with('.')) return std::nullopt;
+  return parse_int<std::uint32_t>(object.substr(0, digits));
+}
+
+std::vector<std::uint64_t> wal_e_missing_parts(const std::vector<std::uint32_t>& present) {
+  NumberRanges ranges;
+  for (const std::uint32_t number : present) ranges.add({number, number});
+  std::vector<std::uint64_t> missing;
+  if (ranges.empty()) return missing;
+  for (const NumberRange& gap : ranges.gaps({0, ranges.last()})) {
+    for (std::uint64_t number = gap.first; number <= gap.last && missing.size() < 1000; ++number)
+      missing.push_back(number);
+  }
+  return missing;
+}
 
 std::string wal_e_member_name(std::string_view name, bool directory) {
   while (name.starts_with('/')) name.remove_prefix(1);

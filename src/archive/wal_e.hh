@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "archive/sentinel.hh"
 #include "archive/wal_name.hh"
@@ -23,6 +24,10 @@ struct WalEName {
 std::optional<WalEName> parse_wal_e_name(std::string_view name);
 
 std::string wal_e_part_name(unsigned number);  ///< "part_00000000.tar", the first
+/// The number of a volume: of "part_00000007.tar.lzo" 7. Nothing for what is none.
+std::optional<std::uint32_t> wal_e_part_number(std::string_view object);
+/// Those that are missing from 0 to the highest: volumes are numbered without a gap. In any order, twice or not.
+std::vector<std::uint64_t> wal_e_missing_parts(const std::vector<std::uint32_t>& present);
 /// Relative, directories with a slash at the end; the data directory itself is "/".
 std::string wal_e_member_name(std::string_view name, bool directory);
 std::string wal_e_version_object(std::string_view backup);  ///< "basebackups_005/NAME/extended_version.txt"
@@ -32,6 +37,8 @@ struct WalEStop {
   std::string segment;
   std::string offset;
   std::string expanded_bytes;
+  /// Is it where the backup starts? Then the cluster was shut down, and has no backup_label.
+  bool is_start(const WalEName& start) const { return segment == start.segment && offset == start.offset; }
 };
 /// Errc::corrupt if it is no JSON object.
 WalEStop parse_wal_e_stop(std::string_view json, std::string_view origin);

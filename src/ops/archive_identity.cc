@@ -115,7 +115,8 @@ std::optional<std::uint64_t> identity_from_wal(const pipeline::Repository& repos
       {.prefix = folder, .one_level = true},
       [&](const storage::ObjectInfo& object) {
         const std::string_view file = std::string_view(object.key).substr(folder.size());
-        if (archive::is_segment_name(file.substr(0, file.find('.'))) && !file.ends_with(".json")) {
+        const bool label = file.find(".backup") != std::string_view::npos;
+        if (archive::is_segment_name(file.substr(0, file.find('.'))) && !label && !file.ends_with(".json")) {
           segments.push_back(object);
         }
         return segments.size() < most_attempts;

@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "archive/layout.hh"
+#include "archive/wal_e.hh"
 #include "base/file.hh"
 #include "base/text.hh"
 #include "ops/directory_sink.hh"
@@ -46,6 +47,7 @@ class Restore {
   Treatment treatment_of_utility(const RestoreLevel& level, bool control_part, std::string_view relative) const;
   bool is_newest(std::size_t index) const { return index + 1 == chain_.levels().size(); }
   void warn_of_absent_pages(const RestoredDirectory& directory) const;
+  void warn_of_absent_bytes() const;
   void check_utilities(const RestoredDirectory& directory) const;
   const archive::ManifestObject* server_manifest() const;
   void check_server_manifest(const archive::ManifestObject& object, RestoredDirectory& directory);
@@ -56,6 +58,7 @@ class Restore {
   const Run& run_;
   RestoreChain chain_;
   ServerManifestCheck received_;
+  std::atomic<std::uint64_t> file_bytes_{0};  ///< of the files in the parts, restored or not
 };
 
 /// Hands what it is given to the body of a member.
@@ -107,6 +110,7 @@ void Restore::restore() {
   for (std::size_t i = 0; i < levels; ++i) unpack(backwards() ? levels - 1 - i : i, directory);
   chain_.check_complete();
   warn_of_absent_pages(directory);
+  warn_of_absent_bytes();
   directory.make_links();
   destination.finish(!settings_.tar_disable_fsync());
   run_.progress.done();
@@ -232,6 +236,7 @@ void Restore::unpack_part(std::size_t index, const storage::ObjectInfo& part, Re
   DirectorySink files(
       directory,
       [&](const archive::Member& member) {
+        if (member.type == archive::MemberType::file) file_bytes_ += member.bytes;
         return treatment(index, control_part, member, directory.relative_path(member.name));
       },
       [&](const archive::Member& member, bool complete) {
@@ -263,6 +268,18 @@ void Restore::warn_of_absent_pages(const RestoredDirectory& directory) const {
       "{} pages that files had when {} was taken are in no backup that it consists of, {} has some; they are "
       "zeros now, as new pages are",
       absent.pages, request_.backup, absent.first_file);
+}
+
+/// No failure: WAL-E counts files before it reads them, and those that are dropped meanwhile are not stored. But the
+/// last volume may be lost as well, and nothing else in such an archive tells.
+void Restore::warn_of_absent_bytes() const {
+  const RestoreLevel& level = chain_.levels().back();
+  if (!level.wal_e_bytes || *level.wal_e_bytes <= file_bytes_) return;
+  run_.log.warning(
+      "{} holds {} bytes less than its sentinel says: files were dropped while it was taken, or what is behind {} is "
+      "lost; verify the restored cluster",
+      level.name, *level.wal_e_bytes - file_bytes_,
+      archive::wal_e_part_name(static_cast<unsigned>(level.parts.size() - 1)));
 }
 
 /// A server would start without them, on what is silently wrong.

@@ -104,7 +104,7 @@ RestoreChain RestoreChain::load(const pipeline::Repository& repository, const st
 void RestoreChain::load_level(RestoreLevel& level, std::string_view only) {
   load_manifest(level);
   if (!only.empty()) choose(level, only);
-  level.needs_label = !is_offline_wal_e(level.name);
+  load_stop_of_wal_e(level);
   load_files(level);
   if (level.sentinel.is_delta() && !level.files) {
     throw Error(Errc::incomplete,
@@ -148,14 +148,15 @@ void RestoreChain::read_lists(const RestoreLevel& level, Source& source,
 }
 
 /// WAL-E's backup of a cluster that was shut down ends where it starts.
-bool RestoreChain::is_offline_wal_e(const std::string& backup) const {
-  const auto start = archive::parse_wal_e_name(backup);
-  if (!start) return false;
-  const std::string name = archive::sentinel_object(backup);
+void RestoreChain::load_stop_of_wal_e(RestoreLevel& level) const {
+  const auto start = archive::parse_wal_e_name(level.name);
+  if (!start) return;
+  const std::string name = archive::sentinel_object(level.name);
   const auto text = pipeline::try_get(repository_, name, run_.stop);
-  if (!text) return false;
+  if (!text) return;
   const archive::WalEStop stop = archive::parse_wal_e_stop(*text, repository_.key(name));
-  return stop.segment == start->segment && stop.offset == start->offset;
+  level.needs_label = !stop.is_start(*start);
+  level.wal_e_bytes = parse_int<std::uint64_t>(stop.expanded_bytes);
 }
 
 /// Null if the backup came without lists.
@@ -235,6 +236,7 @@ void RestoreChain::load_parts(RestoreLevel& level) {
         return true;
       },
       run_.stop);
+  if (is_wal_e_name(level.name)) check_volumes(level);
   // Largest first: otherwise one straggler keeps the other workers idle at the end.
   std::stable_sort(level.parts.begin(), level.parts.end(),
                    [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
@@ -288,6 +290,27 @@ void RestoreChain::drop_leftovers(RestoreLevel& level) {
 
 bool RestoreChain::may_be_left_over(const RestoreLevel& level, const storage::ObjectInfo& part) const noexcept {
   return !level.manifest && level.listed_parts.empty() && part.modified < level.sentinel.start_time;
+}
+
+/// WAL-E passes over what else lies among its volumes, and over a volume that is lost as well.
+void RestoreChain::check_volumes(RestoreLevel& level) const {
+  std::vector<std::uint32_t> numbers;
+  std::erase_if(level.parts, [&](const storage::ObjectInfo& object) {
+    const auto number = archive::wal_e_part_number(file_of(level, object));
+    if (number) {
+      numbers.push_back(*number);
+    } else {
+      run_.log.warning("{} is no volume of the backup, and is left alone", object.key);
+    }
+    return !number;
+  });
+  const std::vector<std::uint64_t> missing = archive::wal_e_missing_parts(numbers);
+  if (missing.empty()) return;
+  throw Error(Errc::incomplete,
+              fmt::format("backup {} is not whole: {}{} is missing{}", level.name,
+                          repository_.key(archive::parts_folder(level.name)),
+                          archive::wal_e_part_name(static_cast<unsigned>(missing.front())),
+                          missing.size() > 1 ? fmt::format(", and {} more", missing.size() - 1) : ""));
 }
 
 std::string_view RestoreChain::file_of(const RestoreLevel& level, const storage::ObjectInfo& part) const {

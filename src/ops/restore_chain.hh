@@ -47,6 +47,7 @@ struct RestoreLevel {
   std::optional<archive::Manifest> manifest;
   std::set<std::string, std::less<>> listed_parts;  ///< that TarFileSets names
   bool has_control_part = true;                     ///< WAL-E's backups have pg_control among the files
+  std::optional<std::uint64_t> wal_e_bytes;         ///< of the files that WAL-E set out to store
   bool needs_label = true;                          ///< false: WAL-E's, of a cluster that was shut down
 };
 
@@ -86,10 +87,11 @@ class RestoreChain {
   void load_level(RestoreLevel& level, std::string_view only);
   void load_manifest(RestoreLevel& level) const;
   void read_lists(const RestoreLevel& level, Source& source, const archive::FilesMetadataEvents& events) const;
-  bool is_offline_wal_e(const std::string& backup) const;
+  void load_stop_of_wal_e(RestoreLevel& level) const;
   std::unique_ptr<Source> open_lists(RestoreLevel& level) const;
   void choose(RestoreLevel& level, std::string_view only);
   void load_files(RestoreLevel& level);
+  void check_volumes(RestoreLevel& level) const;
   void load_parts(RestoreLevel& level);
   /// Two pushes from one restart point of a standby have one name, and the second, or a second try, overwrites only
   /// what it has as well. Takes out parts that this backup's lists show to be another attempt's.

@@ -11,6 +11,7 @@
 #include "archive/layout.hh"
 #include "archive/manifest.hh"
 #include "archive/sentinel.hh"
+#include "archive/wal_e.hh"
 #include "base/work.hh"
 #include "ops/part_checker.hh"
 #include "ops/restore_chain.hh"
@@ -66,6 +67,8 @@ class BackupVerification {
   void read_manifest();
   void read_lists();
   void check_objects();
+  void check_volumes();
+  bool needs_label() const;
   void check_plain(const std::string& in_folder, const archive::ManifestObject& recorded);
   void read_part(const std::string& in_folder, const Run& run);
   void read_parts();
@@ -209,6 +212,35 @@ void BackupVerification::read_lists() {
   });
 }
 
+/// WAL-E's: numbered from 0 without a gap. What else lies there a restore passes over.
+void BackupVerification::check_volumes() {
+  std::vector<std::uint32_t> numbers;
+  std::erase_if(objects_, [&](const auto& entry) {
+    const std::string& in_folder = entry.first;
+    if (!in_folder.starts_with(parts_prefix)) return false;
+    const auto number = archive::wal_e_part_number(std::string_view(in_folder).substr(parts_prefix.size()));
+    if (number) {
+      numbers.push_back(*number);
+    } else {
+      findings_.add(Soundness::whole, name(in_folder), "it is no volume of the backup");
+    }
+    return !number;
+  });
+  for (const std::uint64_t missing : archive::wal_e_missing_parts(numbers)) {
+    findings_.add(Soundness::incomplete,
+                  name(std::string(parts_prefix) + archive::wal_e_part_name(static_cast<unsigned>(missing))),
+                  "the volume is not there");
+  }
+}
+
+bool BackupVerification::needs_label() const {
+  const auto start = archive::parse_wal_e_name(backup_);
+  if (!start) return true;
+  const std::string sentinel = archive::sentinel_object(backup_);
+  const auto text = pipeline::try_get(repository_, sentinel, run_.stop);
+  return !text || !archive::parse_wal_e_stop(*text, sentinel).is_start(*start);
+}
+
 /// Presence and sizes; the digests of what is no part.
 void BackupVerification::check_objects() {
   for (const std::string& part : listed_parts_) {
@@ -217,6 +249,7 @@ void BackupVerification::check_objects() {
     }
   }
   if (!has_part("")) findings_.add(Soundness::incomplete, name(parts_prefix), "the backup has no parts");
+  if (archive::parse_wal_e_name(backup_)) check_volumes();
   if (!manifest_) return;
   std::set<std::string_view> recorded;
   for (const archive::ManifestObject& object : manifest_->objects) {
@@ -337,7 +370,7 @@ void BackupVerification::check_came() {
     findings_.add(Soundness::incomplete, name(parts_prefix) + std::string(archive::control_part),
                   "no part brought global/pg_control");
   }
-  if (!content_.saw_label) {
+  if (!content_.saw_label && needs_label()) {
     findings_.add(Soundness::incomplete, name(parts_prefix) + std::string(archive::label_part),
                   "no part brought backup_label");
   }
