@@ -34,11 +34,21 @@ std::optional<archive::DeletionPlan> plan_retain(const archive::Catalogue& catal
   return archive::plan_garbage(catalogue, archive::GarbageScope::all, false);
 }
 
+/// The word that overrides is none of WAL-E's.
+archive::DeletionPlan plan_everything(const archive::Catalogue& catalogue) {
+  try {
+    return archive::plan_everything(catalogue, false);
+  } catch (const Error& error) {
+    if (error.code() != Errc::usage) throw;
+    throw Error(Errc::in_use, fmt::format("{} As 'seawall delete everything FORCE --confirm'.", error.what()));
+  }
+}
+
 std::optional<archive::DeletionPlan> plan_of(const WalERun& run, const archive::Catalogue& catalogue) {
   const cli::WalEArguments& arguments = run.arguments;
   if (arguments.command == "delete before") return plan_before(catalogue, arguments.name);
   if (arguments.command == "delete retain") return plan_retain(catalogue, *arguments.retain);
-  return archive::plan_everything(catalogue, false);
+  return plan_everything(catalogue);
 }
 
 /// Keys of the layouts that WAL-E had before this one; nothing reads them any more.
