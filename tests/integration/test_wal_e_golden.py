@@ -2,8 +2,10 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import time
 
 import golden
 import pytest
@@ -53,11 +55,12 @@ def test_recovers_what_wal_e_stored(lzo, name, backup, target):
 class KeyRing:
     """A GnuPG home of its own, with the key of the recorded archive."""
 
-    def __init__(self, scratch):
+    def __init__(self, scratch, case="gpg-passphrase"):
         self.scratch = scratch
         self.home = harness.give(harness.mkdir(scratch.path / "gnupg", 0o700))
-        keys = wal_e.ARCHIVES / "gpg-passphrase/keys"
-        self.passphrase = (keys / "passphrase.txt").read_text().strip()
+        keys = wal_e.ARCHIVES / case / "keys"
+        secret = keys / "passphrase.txt"
+        self.passphrase = secret.read_text().strip() if secret.exists() else ""
         self.gpg("--batch", "--pinentry-mode", "loopback", "--passphrase", self.passphrase, "--import", "-",
                  input=(keys / "secret.asc").read_bytes())
         self.forget()
@@ -125,6 +128,31 @@ def test_protected_key_without_passphrase(scratch, encrypted, key_ring):
     encrypted.fails("wal-fetch", "000000010000000000000003", destination, code=126, says="no secret part",
                     GNUPGHOME=str(harness.give(harness.mkdir(scratch.path / "empty", 0o700))))
     assert destination.read_text() == "what was there"
+
+
+@pytest.fixture
+def unlocked(scratch):
+    """The archive whose key has no passphrase."""
+    ring = KeyRing(scratch, "gpg")
+    yield wal_e.unpacked(scratch, "gpg", GNUPGHOME=str(ring.home))
+    ring.forget()
+
+
+def test_a_key_without_a_passphrase(scratch, unlocked):
+    """The key id decides about writing alone: with it, without it, and as the address that the key was made for."""
+    for place, key in (("a", "ops@example.org"), ("b", None)):
+        unlocked.ok("backup-fetch", scratch.path / place, "LATEST", WALE_GPG_KEY_ID=key)
+        assert golden.sums(scratch.path / place) == wal_e.sums("gpg", "fetch.sha256")
+    for name in ("000000010000000000000003", "000000010000000000000003.00000028.backup"):
+        unlocked.ok("wal-fetch", "-p", "0", name, scratch.path / "wal", WALE_GPG_KEY_ID="ops@example.org")
+    assert (scratch.path / "wal").read_text().startswith("START WAL LOCATION: 0/3000028 ")
+
+
+@pytest.mark.long
+def test_recovers_without_a_passphrase(unlocked):
+    cluster = unlocked.fetched("LATEST", major=13)
+    unlocked.recover(cluster)
+    assert wal_e.content(cluster) == wal_e.expected("gpg", "content.txt")
 
 
 @pytest.mark.long
@@ -210,6 +238,105 @@ def test_links_that_are_wrong_or_missing(scratch, spaces):
     golden.write(scratch.path / "s2/file", "x")
     spaces.fails("backup-fetch", data, "LATEST", says=["s2", "file"])
     assert sorted(os.listdir(data)) == ["pg_tblspc"]
+
+
+def test_volumes_that_are_lost_and_what_lies_among_them(scratch, spaces):
+    """WAL-E takes what it finds for the whole backup: a lost volume was a restore without its files, and exit 0."""
+    name = spaces.backups()[0]
+    volumes = spaces.root / f"basebackups_005/{name}/tar_partitions"
+    golden.write(volumes / "notes.txt", "of an operator")
+    assert "notes.txt is no volume" in spaces.ok("backup-fetch", "--blind-restore", scratch.path / "a", "LATEST").err
+    last = (volumes / "part_00000005.tar.lzo").rename(scratch.path / "last")
+    told = spaces.ok("backup-fetch", "--blind-restore", scratch.path / "b", "LATEST").err
+    assert re.search(r"holds \d+ bytes less than its sentinel says.*behind part_00000004", told), told
+    last.rename(volumes / "part_00000005.tar.lzo")
+    (volumes / "part_00000002.tar.lzo").unlink()
+    spaces.fails("backup-fetch", "--blind-restore", scratch.path / "c", "LATEST", says="part_00000002.tar is missing")
+    assert not (scratch.path / "c").exists()
+    verified = spaces.run("verify", program=scratch.program, WALG_FILE_PREFIX=str(spaces.root))
+    assert verified.code != 0 and re.search(r"part_00000002\.tar: the volume is not there", verified.out), verified
+    assert "notes.txt: it is no volume" in verified.out and "not a WAL segment" not in verified.err, verified
+
+
+UNFINISHED = "basebackups_005/base_{}/"
+NEWER = (UNFINISHED.format("000000010000000000000007_00000040"), UNFINISHED.format("00000002000000010000000A_00000040"))
+# Where `delete` deliberately does something else (docs/moving-from-wal-e.md): what it says when it refuses, or beginnings of
+# the keys that it removes as well, and of those that it keeps.
+OTHERWISE = {
+    "before-absent": "base_000000010000000000000008_00000000", "before-suffix": "no backup's name", "retain-neg": "not negative",
+    # Of backups that begin in one segment WAL-E keeps all or none; here it is the number that was asked for.
+    "same-start-retain2": (("basebackups_005/base_000000010000000000000005_", "wal_005/00000001000000000000000"), ()),
+    "same-start-retain3": (("basebackups_005/base_000000010000000000000005_00000040",), ()),
+    # What WAL-G stored is deleted as well, and no file is that the program does not know.
+    "weird-retain2": (("basebackups_005/base_000000010000000000000002_", "wal_005/000000010000000000000001"),
+                      ("wal_005/000000010000000000000001.lzo.tmp",)),
+    "weird-everything": ((), ("basebackups_005/junk.txt", "wal_005/000000010000000000000001.lzo.tmp", "wal_005/notes.txt", "wal_005/sub/")),
+}
+
+
+def deletions():
+    """Name, exit code, arguments, and the keys that there were, each with whether WAL-E deleted it."""
+    for text in (wal_e.ARCHIVES / "cli/delete.txt").read_text().split("== ")[1:]:
+        head, *lines = text.splitlines()
+        name, code, words = re.match(r"(\S+) exit (\d+): wal-e (.*)", head).groups()
+        yield name, int(code), words.split(), {line[2:]: line.startswith("- ") for line in lines}
+
+
+def test_deletes_what_wal_e_did(scratch):
+    """Recorded on archives of small files. Beside WAL-E's, the remains of unfinished backups and .partial files go, once old."""
+    now = time.time()
+    for name, code, words, keys in deletions():
+        archive = wal_e.WalEArchive(scratch, name)
+        harness.mkdir(archive.root)
+        for age, key in enumerate(reversed(sorted(keys)), 1):
+            (archive.root / key).parent.mkdir(parents=True, exist_ok=True)
+            os.utime(golden.write(archive.root / key, "{}"), (now - age * 86400 * 3,) * 2)
+        harness.give(archive.root, recursive=True)
+        result = archive.run(*words)
+        other = OTHERWISE.get(name, ((), ()))
+        if isinstance(other, str):
+            assert result.code in (1, 2) and other in result.err and archive.keys() == sorted(keys), result
+            continue
+        removed, kept = other
+        left = set(archive.keys())
+        assert result.code == code, result
+        lost = {key for key in keys if not keys[key]} - left
+        assert all(key.startswith(removed + NEWER) or key.endswith(".partial.lzo") for key in lost), (name, lost)
+        assert not lost or "--con" in " ".join(words), name
+        assert all(key.startswith(kept) for key in left & {key for key in keys if keys[key]}), (name, left)
+
+
+def command_lines():
+    lines = (wal_e.ARCHIVES / "cli/exit-codes.tsv").read_text().splitlines()[1:]
+    for name, words, code, changes in (line.split("\t") for line in lines):
+        settings = dict(pair.split("=", 1) for pair in re.findall(r"(?<![\w-])([A-Z_0-9]+=.*?)(?= -?[A-Z][A-Z_0-9]*=| -[A-Z]|$)", changes))
+        settings.update({name: None for name in re.findall(r"(?:^| )-([A-Z_0-9]+)", changes)})
+        yield name, shlex.split(words)[1:], int(code), settings
+
+
+# Beside WAL-E's exit code, and why (docs/moving-from-wal-e.md).
+OTHER_CODES = {"fetch-nonempty": 1, "gpg-nokey": 2, "gpg-onplain": 126, "gpg-onplain-backup": 1, "gpg-empty": 0,
+               "no-lzop": 0, "no-gpg": 0, "fetch-no-destdir": 126, "delete-oldversions": 0}
+
+
+def test_exit_codes(scratch, lzo):
+    """Eighty recorded command lines, each with its changes of the environment."""
+    work = scratch.path / "work"
+    for name, words, code, settings in command_lines():
+        shutil.rmtree(work, ignore_errors=True)
+        for folder in ("empty", "live", "nonempty", "bin", "home"):
+            harness.mkdir(work / folder)
+        golden.write(work / "live/postmaster.pid", "1\n")
+        golden.write(work / "nonempty/x", "x")
+        harness.give(work, recursive=True)
+
+        def here(text):
+            return text and text.replace("@WORK@", str(work)).replace("@ARCHIVE@", str(lzo.root)).replace("@HOME@", str(work / "home"))
+        if name == "fetch-spec-SOURCE":
+            continue  # into the directory of the host that was backed up
+        lzo.settings = {"WALE_FILE_PREFIX": f"file://localhost{lzo.root}", "WALE_LOG_DESTINATION": "stderr", "PGHOST": "/nonexistent"}
+        result = lzo.run(*map(here, words), **{key: here(value) for key, value in settings.items()})
+        assert result.code == OTHER_CODES.get(name, code), (name, words, settings, result)
 
 
 def test_an_archive_in_s3(scratch, double):
