@@ -10,8 +10,10 @@ import time
 
 import golden
 import pytest
+import s3_harness
 import seawall_harness as harness
 import wal_e_harness as wal_e
+from doubles.s3 import S3Double
 
 SEGMENT = "000000010000000000000001"
 
@@ -175,6 +177,7 @@ def test_while_offline(archive, cluster, scratch):
     sentinel = archive.sentinel(name)
     assert f"base_{sentinel['wal_segment_backup_stop']}_{sentinel['wal_segment_offset_backup_stop']}" == name
     archive.fails("backup-push", "--while-offline", cluster.data, says=name)
+    assert "backup_label" not in archive.run("verify", program=scratch.program, WALG_FILE_PREFIX=archive.root).out
     restored = archive.fetched()
     assert not (restored.data / "backup_label").exists()
     # The segment that the server reads first came along: nothing of the archive is needed.
@@ -331,6 +334,41 @@ def test_tablespaces_go_both_ways(archive, cluster, scratch):
     assert list(place.iterdir())  # the first cluster's own, untouched
     listed = pathlib.Path(restored.data / "pg_tblspc" / oid).resolve()
     assert list(listed.glob("PG_15_*"))
+
+
+def test_encryption_by_the_server_on_amazon_alone(scratch, wal_files, certificates):
+    """WAL-E's header, which buckets' policies ask for, on what is sent to Amazon's hosts; other services may refuse it."""
+    pair = s3_harness.certificate(harness.mkdir(scratch.path / "tls"), "amazon", "DNS:*.s3.eu-west-1.amazonaws.com")
+    keys = {"AWS_ACCESS_KEY_ID": s3_harness.DOUBLE_KEY, "AWS_SECRET_ACCESS_KEY": s3_harness.DOUBLE_SECRET}
+    amazon = S3Double(s3_harness.ssl_context(pair), region="eu-west-1")
+    other = S3Double()
+    archive = wal_e.WalEArchive(scratch)
+    files = wal_files(scratch, archive)
+    segment = files.segment_file(files.finished[0])
+
+    def stored(double, **settings):
+        double.forget()
+        archive.settings = {"WALE_S3_PREFIX": "s3://bucket/prod", "WALE_LOG_DESTINATION": "stderr", **keys, **settings}
+        archive.ok("wal-push", "-p", "1", segment)
+        archive.ok("backup-push", "--while-offline", files.data)
+        assert "base_" in archive.ok("backup-list").out
+        written = [each for each in double.log if each.operation in ("PutObject", "CreateMultipartUpload")]
+        assert {"wal_005", "basebackups_005"} <= {each.key.split("/")[1] for each in written}
+        return {each.headers.get("x-amz-server-side-encryption") for each in written}
+
+    try:
+        with s3_harness.tunnel(amazon.server.port) as proxy:
+            there = {"AWS_REGION": "eu-west-1", "S3_CA_CERT_FILE": str(pair[0]), "https_proxy": f"http://127.0.0.1:{proxy.server_port}"}
+            assert stored(amazon, **there) == {"AES256"}
+            assert set(proxy.asked) == {"bucket.s3.eu-west-1.amazonaws.com:443"}
+            saved = amazon.objects()
+            amazon.operations.buckets["bucket"] = type(amazon.bucket())("bucket", "eu-west-1")
+            assert stored(amazon, **there, WALG_S3_SSE="aws:kms", WALG_S3_SSE_KMS_ID="key") == {"aws:kms"}
+        assert stored(other, WALE_S3_ENDPOINT=other.endpoint.replace("http://", "http+path://")) == {None}
+        assert [key for key in other.objects() if "wal_005" in key] == [key for key in saved if "wal_005" in key]
+    finally:
+        amazon.close()
+        other.close()
 
 
 def test_delete(archive, scratch):

@@ -2,6 +2,7 @@
 import copy
 import dataclasses
 import json
+import re
 import urllib.parse
 
 from . import sigv4
@@ -9,6 +10,9 @@ from .http_server import Answer, Double
 from .s3_listing import Listings
 from .s3_requests import check_body, check_shape, error_body, operation_of
 from .s3_store import Bucket
+
+# The bucket in the host's name: ours, and as Amazon has it.
+IN_HOST = re.compile(r"(.+)\.(?:localhost|s3\.[a-z0-9-]+\.amazonaws\.com)$")
 
 
 @dataclasses.dataclass
@@ -90,8 +94,9 @@ class S3Double(Double):
     def begin(self, request):
         host = request.headers["host"].rpartition(":")[0] or request.headers["host"]
         path = urllib.parse.unquote(request.path[1:], errors="surrogateescape")
-        if host.endswith(".localhost"):
-            request.bucket, request.key = host.removesuffix(".localhost"), path
+        named = IN_HOST.match(host)
+        if named:
+            request.bucket, request.key = named[1], path
         else:
             request.bucket, _, request.key = path.partition("/")
         if request.bucket == "-":
