@@ -9,6 +9,7 @@ import signal
 import subprocess
 
 import pytest
+from bare_debian import BareDebian, release_package
 from seawall_harness import PROGRAM, ROOT, mkdir
 
 PACKAGING = ROOT / "packaging"
@@ -124,18 +125,22 @@ exec /usr/bin/update-alternatives --altdir {root}/etc/alternatives --admindir {r
 @pytest.mark.once
 def test_it_installs_on_a_bare_debian(package, tmp_path):
     """A Debian 12 of nothing but its essential packages, and the package of a release build."""
-    run("cmake", "--preset", "release", cwd=ROOT)
-    run("cmake", "--build", "--preset", "release", "--target", "seawall", cwd=ROOT)
-    built = run(PACKAGING / "deb/build", ROOT / "build/release/seawall", tmp_path).stdout.strip()
-    bare = tmp_path / "bare"
-    run("mmdebstrap", "--variant=apt", "--mode=root", "bookworm", bare)
-    shutil.copy(built, bare / "tmp/seawall.deb")
-    run("chroot", bare, "apt-get", "install", "-y", "--no-install-recommends", "/tmp/seawall.deb",
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-    assert run("chroot", bare, "wal-g", "--version").stdout == run("chroot", bare, "seawall", "--version").stdout.replace("seawall", "wal-g")
-    assert "backup-push" in run("chroot", bare, "seawall", "--help").stdout
-    run("chroot", bare, "apt-get", "purge", "-y", "seawall")
-    assert not (bare / "usr/bin/wal-e").is_symlink()
+    _, built = release_package(mkdir(tmp_path / "out"))
+    lintian = run("lintian", "--fail-on", "error", "--allow-root", built, check=False)
+    assert lintian.returncode == 0 and not re.search(r"^E:", lintian.stdout, re.MULTILINE), lintian.stdout + lintian.stderr
+    bare = BareDebian(tmp_path / "bare", "man-db", "bash-completion")
+    shutil.copy(built, bare.root / "tmp/seawall.deb")
+    bare.run("rm -f /etc/dpkg/dpkg.cfg.d/*; apt-get install --no-install-recommends /tmp/seawall.deb")
+    assert bare.out("wal-g --version") == bare.out("seawall --version").replace("seawall", "wal-g")
+    assert bare.out("wal-e version") == "1.1.1\n"
+    assert "backup-push" in bare.out("seawall --help")
+    assert "Take a base backup" in bare.out("man seawall-backup-push | cat") and "SEAWALL" in bare.out("man wal-e | cat")
+    completed = bare.out(". /usr/share/bash-completion/bash_completion; _completion_loader seawall || :; COMP_WORDS=(seawall backup-l); "
+                         "COMP_CWORD=1; COMP_LINE='seawall backup-l'; COMP_POINT=16; $(complete -p seawall | sed 's/.*-F //; s/ .*//') seawall; "
+                         "printf '%s\\n' \"${COMPREPLY[@]}\"")
+    assert completed.split() == ["backup-list"]
+    bare.run("apt-get purge seawall")
+    assert not (bare.root / "usr/bin/wal-e").is_symlink() and not (bare.root / "usr/bin/seawall").exists()
 
 
 @pytest.mark.once

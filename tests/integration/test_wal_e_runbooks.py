@@ -12,16 +12,6 @@ import wal_e_harness as wal_e
 
 MAJORS = [15, pytest.param(11, marks=pytest.mark.long)]
 
-# daemontools' envdir, as far as these need it.
-ENVDIR = """#!/bin/sh
-dir=$1; shift
-for file in "$dir"/*; do
-  name=${file##*/}
-  if [ -s "$file" ]; then IFS= read -r value <"$file" || :; export "$name=$value"; else unset "$name"; fi
-done
-exec "$@"
-"""
-
 # A line of the log that a dashboard counts, from a runbook's sample of WAL-E's output.
 PUSHED = re.compile(r"^wal_e\.worker\.upload INFO     MSG: completed archiving to a file\n"
                     r"        DETAIL: Archiving to \"(?P<url>\S+)\" complete at (?P<shown>\S+)KiB/s\.\n"
@@ -36,7 +26,7 @@ class Site:
         self.scratch, self.major = scratch, major
         self.archive = wal_e.WalEArchive(scratch)
         self.bin = harness.give(harness.mkdir(scratch.path / "site"))
-        script = harness.give(golden.write(self.bin / "envdir", ENVDIR))
+        script = harness.give(golden.write(self.bin / "envdir", wal_e.ENVDIR))
         script.chmod(0o755)
         self.cluster = scratch.cluster(None, major=major)
         self.archive.settings.update({name: value for name, value in self.cluster.connection().items() if name != "PGDATABASE"})

@@ -14,6 +14,16 @@ RECORD = re.compile(r"^(?P<logger>wal_e\.\S+)\s+(?P<level>[A-Z]+)\s+MSG: (?P<msg
                     r"(?:\n        HINT: (?P<hint>.*?))?\n        STRUCTURED: time=(?P<time>\S+) pid=(?P<pid>\d+)(?P<pairs>.*)$",
                     re.MULTILINE | re.DOTALL)
 
+# daemontools' envdir, as far as these need it.
+ENVDIR = """#!/bin/sh
+dir=$1; shift
+for file in "$dir"/*; do
+  name=${file##*/}
+  if [ -s "$file" ]; then IFS= read -r value <"$file" || :; export "$name=$value"; else unset "$name"; fi
+done
+exec "$@"
+"""
+
 
 def records(text):
     """The records of a log, each a dict; what follows STRUCTURED is under its own names."""
