@@ -21,8 +21,9 @@ struct StoreSettings {
 storage::s3::Lookup lookup_in(const config::Sources& sources);
 
 /// Opens the storage that is configured, as WAL-G chooses it, with retries and, unless `unlimited`, the rate limit
-/// around it. With repositories.cc, which alone calls it, the only file that knows every driver. Errc::config if no storage or
-/// a broken one is configured, Errc::unsupported for one that this build has no driver for. All four must outlive it.
+/// around it. With repositories.cc, which alone calls it, the only file that knows every driver. Errc::config if no
+/// storage or a broken one is configured, Errc::unsupported for one that this build has no driver for. All four must
+/// outlive it.
 std::shared_ptr<storage::Store> open_store(const StoreSettings& settings, const config::Sources& sources,
                                            bool unlimited, Log& log, Clock& clock);
 
