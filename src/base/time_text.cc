@@ -47,18 +47,16 @@ Civil civil(Time t, seconds offset = seconds{0}) {
           std::chrono::weekday(day).c_encoding()};
 }
 
-struct Zone {
-  seconds offset{0};
-  std::string name;
-};
-
-/// The zone in force at `t`: daylight saving time makes it a property of the instant, not of the machine.
-Zone local_zone(Time t) {
+/// `t` on the local clock, with the zone in force then: daylight saving time makes it a property of the instant, not of
+/// the machine. UTC where the system has no zone.
+std::tm local_fields(Time t) {
   const std::time_t whole = std::chrono::floor<seconds>(t).time_since_epoch().count();
   std::tm fields{};
-  if (localtime_r(&whole, &fields) == nullptr) return {seconds{0}, "UTC"};
-  return {seconds{fields.tm_gmtoff}, fields.tm_zone};
+  if (localtime_r(&whole, &fields) == nullptr) return {};
+  return fields;
 }
+
+seconds local_offset(Time t) { return seconds{local_fields(t).tm_gmtoff}; }
 
 std::string date_time(const Civil& c, char between = 'T') {
   return fmt::format("{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}", c.year, c.month, c.day, between, c.hour, c.minute,
@@ -204,7 +202,7 @@ std::string go_time(Time t) {
 }
 
 std::string rfc3339_nano_local(Time t) {
-  const seconds offset = local_zone(t).offset;
+  const seconds offset = local_offset(t);
   const Civil c = civil(t, offset);
   return date_time(c) + fraction(c.nanosecond, 9) + offset_text(offset);
 }
@@ -212,7 +210,7 @@ std::string rfc3339_nano_local(Time t) {
 std::string rfc3339(Time t) { return date_time(civil(t)) + "Z"; }
 
 std::string rfc3339_local(Time t) {
-  const seconds offset = local_zone(t).offset;
+  const seconds offset = local_offset(t);
   return date_time(civil(t, offset)) + offset_text(offset);
 }
 
@@ -233,12 +231,12 @@ std::string rfc850_in(Time t, std::chrono::seconds offset, std::string_view zone
 std::string rfc850(Time t) { return rfc850_in(t, {}, "UTC"); }
 
 std::string rfc850_local(Time t) {
-  const Zone zone = local_zone(t);
-  return rfc850_in(t, zone.offset, zone.name);
+  const std::tm fields = local_fields(t);
+  return rfc850_in(t, seconds{fields.tm_gmtoff}, fields.tm_zone == nullptr ? "UTC" : fields.tm_zone);
 }
 
 std::string log_time(Time t) {
-  const Civil c = civil(t, local_zone(t).offset);
+  const Civil c = civil(t, local_offset(t));
   return fmt::format("{:04}/{:02}/{:02} {:02}:{:02}:{:02}.{:06}", c.year, c.month, c.day, c.hour, c.minute, c.second,
                      c.nanosecond / 1000);
 }

@@ -21,11 +21,11 @@ std::string age(Time then, Time now) {
   using namespace std::chrono;
   if (then == Time{}) return "at an unknown time";
   if (then > now) return "in the future, by this machine's clock";
-  const auto total = duration_cast<minutes>(now - then).count();
+  const std::int64_t total = duration_cast<minutes>(now - then).count();
   if (total < 1) return "just now";
   if (total < 60) return fmt::format("{} min ago", total);
-  if (total < 48 * 60) return fmt::format("{} h {} min ago", total / 60, total % 60);
-  return fmt::format("{} days ago", total / (24 * 60));
+  if (total < std::int64_t{48} * 60) return fmt::format("{} h {} min ago", total / 60, total % 60);
+  return fmt::format("{} days ago", total / 60 / 24);
 }
 
 std::string version_text(int number) {

@@ -351,7 +351,7 @@ TEST_F(RestoreBackup, AnOldBackupWithoutPgControlIsRefused) {
   constexpr const char* old_name = "base_000000010000000000000002_00000040";
   BackupBuilder backup{old_name};
   backup.with_files_metadata = false;
-  backup.file("/PG_VERSION", "9.4\n").file("/backup_label", backup.label).store(repository_);
+  backup.in("part_00000000.tar").file("/PG_VERSION", "9.4\n").file("/backup_label", backup.label).store(repository_);
   const Error error = refused({.directory = {}, .backup = old_name, .mask = {}, .restore_spec = {}});
   EXPECT_EQ(error.code(), Errc::incomplete);
   EXPECT_THAT(error.what(), HasSubstr("global/pg_control"));
