@@ -8,6 +8,7 @@ import time
 import pytest
 from doubles import sigv4
 from doubles.faults import KINDS
+from doubles.http_server import end_listening
 from doubles.s3 import S3Double
 from s3_harness import DOUBLE_SECRET, one_line_error, relations, ssl_context
 from seawall_harness import MIB, SLOW, give, mkdir
@@ -280,21 +281,28 @@ def test_what_no_repetition_helps_is_said_at_once(double, s3_archive, segments, 
     assert double.count("PutObject") <= 3 and DOUBLE_SECRET not in result.err, f"{result}\n{double.summary()}"
 
 
-def raw_server(answer):
+class RawServer:
     """A port that reads a little, says `answer`, and hangs up."""
-    listener = socket.create_server(("127.0.0.1", 0))
 
-    def run():
+    def __init__(self, answer):
+        self.answer = answer
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
         while True:
             try:
-                connection, _ = listener.accept()
+                connection, _ = self.listener.accept()
             except OSError:
                 return
             with connection:
                 connection.recv(4096)
-                connection.sendall(answer)
-    threading.Thread(target=run, daemon=True).start()
-    return listener, listener.getsockname()[1]
+                connection.sendall(self.answer)
+
+    def close(self):
+        end_listening(self.listener, self.thread)
 
 
 SHORT = {"SEAWALL_REQUEST_TIMEOUT": "1s"}
@@ -330,8 +338,8 @@ BAD_SETTINGS = {
 @pytest.mark.parametrize("what", BAD_SETTINGS)
 def test_bad_settings_are_named(scratch, double, s3_archive, segments, what):
     settings, words = BAD_SETTINGS[what]
-    proxy, port = raw_server(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-    settings = {name: f"http://user:{PROXY_PASSWORD}@127.0.0.1:{port}" if value == "PROXY" else value
+    proxy = RawServer(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+    settings = {name: f"http://user:{PROXY_PASSWORD}@127.0.0.1:{proxy.port}" if value == "PROXY" else value
                 for name, value in settings.items()}
     out = scratch.path / "out0"
     try:
@@ -355,17 +363,17 @@ NO_S3 = {"nothing": b"", "ssh": b"SSH-2.0-OpenSSH_9.2p1\r\n", "zeros": bytes(100
 @pytest.mark.once
 @pytest.mark.parametrize("what", NO_S3)
 def test_an_endpoint_that_is_no_s3(scratch, s3_archive, segments, what):
-    listener, port = raw_server(NO_S3[what])
+    server = RawServer(NO_S3[what])
     try:
         begin = time.monotonic()
-        result = push(s3_archive, segments, 1, AWS_ENDPOINT=f"http://127.0.0.1:{port}", **SHORT)
+        result = push(s3_archive, segments, 1, AWS_ENDPOINT=f"http://127.0.0.1:{server.port}", **SHORT)
         assert result.code == 1 and time.monotonic() - begin < 15 * SLOW, result
         one_line_error(result, "127.0.0.1")
-        result, out = fetch(scratch, s3_archive, segments, 0, AWS_ENDPOINT=f"http://127.0.0.1:{port}", **SHORT)
+        result, out = fetch(scratch, s3_archive, segments, 0, AWS_ENDPOINT=f"http://127.0.0.1:{server.port}", **SHORT)
         assert result.code == 126 and not out.exists() and time.monotonic() - begin < 30 * SLOW, result
         one_line_error(result, "127.0.0.1")
     finally:
-        listener.close()
+        server.close()
 
 
 @pytest.mark.once

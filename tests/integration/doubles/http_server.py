@@ -174,6 +174,16 @@ class Connection:
         return not close and request.headers.get("connection", "").lower() != "close"
 
 
+def end_listening(listener, accepting):
+    """Closes it once the thread that accepts has seen the end: else that might accept on what gets its number next."""
+    try:
+        listener.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    accepting.join()
+    listener.close()
+
+
 class Server:
     """Listens from the start; close() ends every connection. `context`: an ssl.SSLContext for https."""
 
@@ -185,7 +195,8 @@ class Server:
         self.numbers = itertools.count(1)
         self.listener = socket.create_server(("127.0.0.1", port), backlog=128)
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self.accept, daemon=True)
+        self.accepting.start()
 
     def accept(self):
         while True:
@@ -204,11 +215,7 @@ class Server:
 
     def close(self):
         self.stopping.set()
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
-        except OSError:
-            pass
-        self.listener.close()
+        end_listening(self.listener, self.accepting)
         with self.lock:
             for connection in self.connections:
                 try:
