@@ -1,17 +1,12 @@
 """S3 for the integration tests: real servers (tools/s3_servers) and the double, archives on them, and a way to look inside."""
-import contextlib
 import dataclasses
 import hashlib
 import http.client
-import http.server
 import itertools
 import json
 import re
-import select
-import socket
 import ssl
 import subprocess
-import threading
 import urllib.parse
 import xml.etree.ElementTree as tree
 
@@ -207,41 +202,6 @@ def one_line_error(result, *words):
     for word in words:
         assert re.search(word, errors[0], re.IGNORECASE), f"the message does not say {word!r}:\n{result}"
     return errors[0]
-
-
-@contextlib.contextmanager
-def tunnel(port):
-    """A proxy that hands every CONNECT to `port` of this machine, whatever host was asked for; notes those in `asked`."""
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_CONNECT(self):
-            self.server.asked.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-            with socket.create_connection(("127.0.0.1", port)) as there:
-                ends = {self.connection: there, there: self.connection}
-                while self.exchange(ends):
-                    pass
-            self.close_connection = True
-
-        def exchange(self, ends):
-            for end in select.select(list(ends), [], [])[0]:
-                data = end.recv(65536)
-                if not data:
-                    return False
-                ends[end].sendall(data)
-            return True
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads, server.asked = True, []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def ssl_context(pair):

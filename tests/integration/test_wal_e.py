@@ -14,6 +14,7 @@ import s3_harness
 import seawall_harness as harness
 import wal_e_harness as wal_e
 from doubles.s3 import S3Double
+from doubles.tunnel import Tunnel
 
 SEGMENT = "000000010000000000000001"
 
@@ -341,6 +342,7 @@ def test_encryption_by_the_server_on_amazon_alone(scratch, wal_files, certificat
     pair = s3_harness.certificate(harness.mkdir(scratch.path / "tls"), "amazon", "DNS:*.s3.eu-west-1.amazonaws.com")
     keys = {"AWS_ACCESS_KEY_ID": s3_harness.DOUBLE_KEY, "AWS_SECRET_ACCESS_KEY": s3_harness.DOUBLE_SECRET}
     amazon = S3Double(s3_harness.ssl_context(pair), region="eu-west-1")
+    tunnel = Tunnel(amazon.server.port)
     other = S3Double()
     archive = wal_e.WalEArchive(scratch)
     files = wal_files(scratch, archive)
@@ -357,18 +359,17 @@ def test_encryption_by_the_server_on_amazon_alone(scratch, wal_files, certificat
         return {each.headers.get("x-amz-server-side-encryption") for each in written}
 
     try:
-        with s3_harness.tunnel(amazon.server.port) as proxy:
-            there = {"AWS_REGION": "eu-west-1", "S3_CA_CERT_FILE": str(pair[0]), "https_proxy": f"http://127.0.0.1:{proxy.server_port}"}
-            assert stored(amazon, **there) == {"AES256"}
-            assert set(proxy.asked) == {"bucket.s3.eu-west-1.amazonaws.com:443"}
-            saved = amazon.objects()
-            amazon.operations.buckets["bucket"] = type(amazon.bucket())("bucket", "eu-west-1")
-            assert stored(amazon, **there, WALG_S3_SSE="aws:kms", WALG_S3_SSE_KMS_ID="key") == {"aws:kms"}
+        there = {"AWS_REGION": "eu-west-1", "S3_CA_CERT_FILE": str(pair[0]), "https_proxy": tunnel.address}
+        assert stored(amazon, **there) == {"AES256"}
+        assert tunnel.asked == {"bucket.s3.eu-west-1.amazonaws.com:443"}
+        saved = amazon.objects()
+        amazon.operations.buckets["bucket"] = type(amazon.bucket())("bucket", "eu-west-1")
+        assert stored(amazon, **there, WALG_S3_SSE="aws:kms", WALG_S3_SSE_KMS_ID="key") == {"aws:kms"}
         assert stored(other, WALE_S3_ENDPOINT=other.endpoint.replace("http://", "http+path://")) == {None}
         assert [key for key in other.objects() if "wal_005" in key] == [key for key in saved if "wal_005" in key]
     finally:
-        amazon.close()
-        other.close()
+        for each in (tunnel, amazon, other):
+            each.close()
 
 
 def test_delete(archive, scratch):

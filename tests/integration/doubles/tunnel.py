@@ -1,16 +1,21 @@
-"""A proxy that programs reach a service through which cannot be told another address: CONNECT ends here, TLS too."""
+"""A proxy that programs reach a service through which cannot be told another address."""
+import contextlib
 import socket
 import threading
 
+from .http_server import end_listening
+
 
 class Tunnel:
-    """Whatever host is asked for, what is said to it goes to `port` here, in the clear. `context`: the host's certificate."""
+    """Whatever host is asked for, what is said to it goes to `port` here. With `context`, the host's certificate, TLS ends
+    here; without, it is the service's."""
 
-    def __init__(self, port, context):
+    def __init__(self, port, context=None):
         self.to, self.context, self.asked = port, context, set()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.run, daemon=True).start()
+        self.accepting = threading.Thread(target=self.run, daemon=True)
+        self.accepting.start()
 
     def run(self):
         while True:
@@ -27,7 +32,8 @@ class Tunnel:
         self.asked.add(head.split()[1].decode())
         client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         try:
-            with self.context.wrap_socket(client, server_side=True) as inside, socket.create_connection(("127.0.0.1", self.to)) as service:
+            inside = self.context.wrap_socket(client, server_side=True) if self.context else client
+            with contextlib.closing(inside), socket.create_connection(("127.0.0.1", self.to)) as service:
                 back = threading.Thread(target=pump, args=[service, inside], daemon=True)
                 back.start()
                 pump(inside, service)
@@ -36,8 +42,7 @@ class Tunnel:
             pass  # the program says what became of its request
 
     def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        end_listening(self.listener, self.accepting)
 
 
 def pump(source, target):
