@@ -259,7 +259,7 @@ def test_a_standby_promoted_meanwhile(scratch, archive, cluster):
     cluster.archive_all()
     wait_until(lambda: standby.sql("select count(*) from pg_class where relname = 'u'") == "1", 30, "the standby")
     standby.sql("checkpoint")
-    running = archive.start("backup-push", standby.data, **standby.connection(), WALG_DISK_RATE_LIMIT=12 * MIB)
+    running = archive.start("backup-push", standby.data, **standby.connection(), WALG_DISK_RATE_LIMIT=12 * MIB // SLOW)
     wait_until(lambda: "Started backup" in running.text(), 30, "the start of the backup")
     standby.pg_ctl("-w", "promote")
     result = running.wait(120 * SLOW)
