@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -31,7 +32,7 @@ SecretBytes::SecretBytes(std::size_t bytes) {
 
 SecretBytes SecretBytes::copy_of(Bytes data) {
   SecretBytes copy(data.size());
-  if (!data.empty()) std::memcpy(copy.data_, data.data(), data.size());
+  std::copy(data.begin(), data.end(), copy.data_);
   return copy;
 }
 
